@@ -1,0 +1,103 @@
+"""Where files live, and how they are written so that none is ever half there."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PACKAGE = Path(__file__).parent
+
+
+def project_root() -> Path | None:
+    """Folder of the book: the nearest one, upwards from here or from the package, with notebooks.
+
+    Returns
+    -------
+    pathlib.Path or None
+        None where the package is installed without its book.
+    """
+    for folder in [Path.cwd(), *Path.cwd().parents, PACKAGE.parent]:
+        if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return None
+
+
+def cache_folder() -> Path:
+    """Folder for activations, scores and pages; `BRAINALIGN_CACHE` sets another one.
+
+    By default it is `.cache` in the book's folder, so that a fresh clone computes everything
+    itself, and the user's cache folder where there is no book.
+    """
+    if named := os.environ.get("BRAINALIGN_CACHE"):
+        return Path(named).expanduser().resolve()
+    if root := project_root():
+        return root / ".cache"
+    import pooch
+
+    return Path(pooch.os_cache("brainalign"))
+
+
+def data_folder() -> Path | None:
+    """Folder with local copies of the real studies, from `BRAINALIGN_DATA`; None if unset."""
+    named = os.environ.get("BRAINALIGN_DATA")
+    return Path(named).expanduser().resolve() if named else None
+
+
+def output_folder() -> Path | None:
+    """Folder that the running notebook leaves its results in; None outside `brainalign run`."""
+    named = os.environ.get("BRAINALIGN_OUTPUT")
+    return Path(named) if named else None
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path` and rename it to `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path
+        The file or folder to be made. A file there is replaced; a folder there must be empty.
+
+    Yields
+    ------
+    pathlib.Path
+        Path to write to, on the same file system and with the same name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+def digest(value: object) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a JSON-serialisable value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path | str) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def source_digest(modules: Iterable[str]) -> str:
+    """Digest of the source text of modules or packages of brainalign.
+
+    Parameters
+    ----------
+    modules
+        Names below the package, with slashes: "study", "studies/testbed". A package counts with
+        every Python file below it.
+    """
+    sources = {}
+    for name in modules:
+        path = PACKAGE / name
+        found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        sources |= {str(file.relative_to(PACKAGE)): file.read_text() for file in found}
+    return digest(sources)

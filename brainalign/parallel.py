@@ -1,0 +1,70 @@
+"""The one way to use several cores: spawned processes with one torch thread each."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from tqdm.auto import tqdm
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress(iterable: Iterable, **options):
+    """Progress bar on a terminal, nothing on a page or in a log file."""
+    return tqdm(iterable, disable=not sys.stderr.isatty(), **options)
+
+
+def _single_threaded() -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def map_processes(function: Callable, items: Iterable, jobs: int | None = None, title: str = ""):
+    """Apply a function to items in spawned processes, one torch thread each.
+
+    Parameters
+    ----------
+    function
+        A module-level function of one item; its result is pickled back.
+    items
+        The work. Long items first keep the cores busy to the end.
+    jobs
+        Number of processes; by default one per core. With one, the work runs here.
+    title
+        Label of the progress bar.
+
+    Returns
+    -------
+    list
+        Results in the order of `items`.
+
+    Raises
+    ------
+    Exception
+        The first one that an item raised; work not yet started is dropped.
+    """
+    items = list(items)
+    jobs = min(jobs or cpu_count(), max(len(items), 1))
+    if jobs == 1:
+        return [function(item) for item in progress(items, desc=title)]
+    saved = dict(os.environ)
+    _single_threaded()
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                for done in progress(as_completed(futures), total=len(futures), desc=title):
+                    done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            return [future.result() for future in futures]
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)

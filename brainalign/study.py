@@ -1,0 +1,277 @@
+"""The one data model: a study is words, brain responses and the place of every voxel.
+
+Every source (the testbed, Alice, Le Petit Prince) becomes a `Study`, and everything else reads
+nothing but this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from brainalign.errors import InputError
+from brainalign.files import digest
+
+AVERAGE = "average"
+VOXEL_COLUMNS = ("x", "y", "z", "hemisphere", "roi", "parcel")
+HemisphereRule = Literal["anatomical", "published"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stretch of story and the scans recorded while it was heard.
+
+    Attributes
+    ----------
+    words : pandas.DataFrame
+        One row per word: `word`, `onset` and `offset` in seconds from the first scan; further
+        columns are annotations.
+    text : str
+        The passage with its capitals and punctuation, which contains the words in order.
+    n_scans : int
+        Scans recorded, before any are trimmed.
+    load : callable
+        Takes a subject's name, gives responses of shape (n_scans, n_voxels), float32. Called when
+        the responses are asked for, so that a study larger than memory can be streamed.
+    """
+
+    words: pd.DataFrame
+    text: str
+    n_scans: int
+    load: Callable[[str], np.ndarray] = field(repr=False)
+
+    def __post_init__(self):
+        missing = {"word", "onset", "offset"} - set(self.words.columns)
+        if missing:
+            raise InputError(f"The word table lacks the columns {sorted(missing)}.")
+        onset, offset = self.words["onset"].to_numpy(), self.words["offset"].to_numpy()
+        bad = np.flatnonzero(~(offset >= onset))
+        if len(bad):
+            row = bad[0]
+            raise InputError(
+                f"Word {row} ({self.words['word'].iloc[row]!r}) ends at {offset[row]} s, before its "
+                f"onset at {onset[row]} s; every offset must be at or after its onset."
+            )
+
+
+@dataclass(frozen=True)
+class Study:
+    """Words, responses and geometry of one experiment.
+
+    Attributes
+    ----------
+    name, language : str
+        "testbed", "en".
+    runs : tuple of Run
+        In the order heard.
+    subjects : tuple of str
+        Individual listeners. `"average"` is always available beside them.
+    tr : float
+        Repetition time in seconds.
+    voxels : pandas.DataFrame
+        One row per voxel: `x`, `y`, `z` (mm, MNI), `hemisphere` ("L", "R", "midline"), `roi` (""
+        outside the regions of interest) and `parcel`.
+    trim : tuple of int
+        Scans dropped at the start and at the end of each run when regressors are fitted.
+    fingerprint : str
+        Identifies the data: it changes when they do.
+    mask : nibabel image or None
+        The voxels' mask; None where a study has regions instead of voxels.
+    simulated : bool
+        Whether the responses were made by a program; every figure then says so.
+    truth : xarray.Dataset or None
+        What a simulated study knows of itself.
+    has_average : bool
+        Whether `Run.load("average")` gives the average subject directly. Otherwise it is the mean
+        of the listeners' standardised responses.
+    licence, citation : str
+        Of the data.
+    """
+
+    name: str
+    language: str
+    runs: tuple[Run, ...]
+    subjects: tuple[str, ...]
+    tr: float
+    voxels: pd.DataFrame = field(repr=False)
+    trim: tuple[int, int]
+    fingerprint: str
+    mask: object | None = field(default=None, repr=False)
+    simulated: bool = False
+    truth: xr.Dataset | None = field(default=None, repr=False)
+    has_average: bool = False
+    licence: str = ""
+    citation: str = ""
+
+    def __post_init__(self):
+        missing = set(VOXEL_COLUMNS) - set(self.voxels.columns)
+        if missing:
+            raise InputError(f"The voxel table of study {self.name!r} lacks {sorted(missing)}.")
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of voxels."""
+        return len(self.voxels)
+
+    def responses(self, run: int, subjects: tuple[str, ...] | str = AVERAGE) -> xr.DataArray:
+        """Responses of some subjects in one run, labelled.
+
+        Parameters
+        ----------
+        run
+            Index of the run.
+        subjects
+            One name or several; "average" is the average subject.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dims (subject, scan, voxel), float32, before trimming; voxel coordinates x, y, z,
+            hemisphere, roi, parcel.
+
+        Raises
+        ------
+        InputError
+            For a subject that the study does not have.
+        """
+        names = (subjects,) if isinstance(subjects, str) else tuple(subjects)
+        values = np.stack([self._load(run, name) for name in names])
+        coords = {"subject": list(names), **voxel_coordinates(self.voxels)}
+        return xr.DataArray(values, dims=("subject", "scan", "voxel"), coords=coords)
+
+    def _load(self, run: int, subject: str) -> np.ndarray:
+        if subject == AVERAGE and not self.has_average:
+            total = 0
+            for name in self.subjects:
+                total = total + standardise(self._load(run, name))
+            return standardise(total)
+        if subject != AVERAGE and subject not in self.subjects:
+            raise InputError(
+                f"Study {self.name!r} has no subject {subject!r}; it has {', '.join(self.subjects)}"
+                f" and {AVERAGE!r}."
+            )
+        values = self.runs[run].load(subject)
+        expected = (self.runs[run].n_scans, self.n_voxels)
+        if values.shape != expected:
+            raise InputError(
+                f"Run {run + 1} of subject {subject!r} has shape {values.shape}; "
+                f"{expected} (scans, voxels) is expected."
+            )
+        return values
+
+
+def select_voxels(study: Study, keep: np.ndarray) -> Study:
+    """The same study with only some of its voxels.
+
+    Parameters
+    ----------
+    study
+        Any study.
+    keep
+        Shape (n_voxels,), bool.
+
+    Returns
+    -------
+    Study
+        With another fingerprint, without a mask, and with the truth of the voxels kept.
+    """
+    keep = np.asarray(keep, dtype=bool)
+    if keep.shape != (study.n_voxels,):
+        raise InputError(
+            f"keep has shape {keep.shape}; one value for each of the {study.n_voxels} voxels of "
+            f"study {study.name!r} is expected."
+        )
+
+    def narrowed(run: Run) -> Run:
+        return replace(run, load=lambda subject: run.load(subject)[:, keep])
+
+    return replace(
+        study,
+        runs=tuple(narrowed(run) for run in study.runs),
+        voxels=study.voxels[keep].reset_index(drop=True),
+        fingerprint=digest([study.fingerprint, np.flatnonzero(keep).tolist()]),
+        mask=None,
+        truth=None if study.truth is None else study.truth.isel(voxel=keep),
+    )
+
+
+def voxel_coordinates(voxels: pd.DataFrame) -> dict[str, tuple[str, np.ndarray]]:
+    """Voxel table as coordinates of an xarray dimension `voxel`."""
+    return {name: ("voxel", voxels[name].to_numpy()) for name in VOXEL_COLUMNS}
+
+
+def standardise(values: np.ndarray) -> np.ndarray:
+    """Centre columns and scale them to unit standard deviation; constant columns become zero.
+
+    Parameters
+    ----------
+    values
+        Shape (scans, columns).
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape, float32.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    centred = values - values.mean(axis=0)
+    scale = centred.std(axis=0)
+    # A column that is constant up to rounding must not be blown up to unit variance.
+    constant = scale <= 1e-6 * np.abs(values).max(axis=0, initial=0)
+    return centred / np.where(constant, np.inf, scale)
+
+
+def voxel_size(affine: np.ndarray) -> float:
+    """Edge length in mm along x of a voxel grid."""
+    return float(np.linalg.norm(np.asarray(affine)[:3, 0]))
+
+
+def label_hemispheres(x: np.ndarray, edge: float) -> np.ndarray:
+    """Side of the brain of every voxel.
+
+    Parameters
+    ----------
+    x
+        Coordinates in mm, negative on the left.
+    edge
+        Edge length of a voxel in mm; voxels nearer to the midline than half of it are on neither
+        side.
+
+    Returns
+    -------
+    numpy.ndarray of str
+        "L", "R" or "midline".
+    """
+    return np.select([x <= -edge / 2, x >= edge / 2], ["L", "R"], "midline")
+
+
+def hemispheres(voxels: pd.DataFrame, rule: HemisphereRule = "anatomical") -> np.ndarray:
+    """Hemisphere labels under the default or the published rule.
+
+    Parameters
+    ----------
+    voxels
+        The study's voxel table, in the order of its mask (x slowest).
+    rule
+        "anatomical" leaves the midline out; "published" calls the first half of the voxels left
+        and the rest right, so that the midline is split into a posterior "left" and an anterior
+        "right" half (Bonnasse-Gahot & Pallier 2024, code).
+
+    Returns
+    -------
+    numpy.ndarray of str
+        "L", "R", "midline".
+
+    Raises
+    ------
+    InputError
+        For another rule.
+    """
+    if rule == "anatomical":
+        return voxels["hemisphere"].to_numpy()
+    if rule == "published":
+        return np.where(np.arange(len(voxels)) < len(voxels) // 2, "L", "R")
+    raise InputError(f"hemispheres is {rule!r}; 'anatomical' or 'published' is expected.")
