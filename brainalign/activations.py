@@ -1,0 +1,364 @@
+"""Text through a language model: words x layers x units, found again by key.
+
+A run's text is encoded once. Where it fits into the model's positions it goes through in one pass;
+otherwise in windows that overlap so far that every token is read with a stated minimum of context.
+A model that also looks to the right gets one window per word, which ends at that word. The hidden
+states of a word's tokens are averaged (or the last is taken) and kept as float16.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from brainalign.alignment import is_empty, locate_words, token_ranges
+from brainalign.errors import InputError
+from brainalign.files import atomic_path, cache_folder, digest, source_digest
+from brainalign.models import (
+    Baseline,
+    LanguageModel,
+    check_name,
+    fingerprint,
+    load_language_model,
+    parse_baseline,
+    quiet_transformers,
+)
+from brainalign.parallel import progress
+from brainalign.states import Reader, probe, read_states
+from brainalign.study import Run, Study
+
+if TYPE_CHECKING:
+    import zarr
+
+# Modules whose source decides what the numbers are.
+SOURCES = ("study", "checkpoints", "models", "alignment", "states", "activations")
+
+
+@dataclass(frozen=True)
+class ActivationSettings:
+    """How a text goes through a language model.
+
+    Attributes
+    ----------
+    minimum_context : int or None
+        Tokens that every token has to its left in its window (fewer only at the start of a run).
+        None takes two thirds of the window. Of no effect where a run goes through in one pass, and
+        where windows end at words, which then have all the context that a window holds.
+    window : int or None
+        Tokens in a window, without those that the tokenizer adds; None takes all that the model
+        has positions for, and one pass where it has no limit.
+    word_vector : str
+        "mean" of a word's tokens, or its "last".
+    empty_words : str
+        What a row without a word gets: "zero", which adds nothing to any regressor and so equals
+        skipping it, or the vector of the "next" word (zeros where none follows). Bonnasse-Gahot &
+        Pallier (2024) skip in English and take the next in Chinese.
+    batch_size : int
+        Windows read at once; of no effect on the result.
+    """
+
+    minimum_context: int | None = None
+    window: int | None = None
+    word_vector: Literal["mean", "last"] = "mean"
+    empty_words: Literal["zero", "next"] = "zero"
+    batch_size: int = 32
+
+    def __post_init__(self):
+        choices = {"word_vector": ("mean", "last"), "empty_words": ("zero", "next")}
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise InputError(f"{field} is {getattr(self, field)!r}; one of {allowed} expected.")
+        for field, least in {"minimum_context": 0, "window": 1, "batch_size": 1}.items():
+            value = getattr(self, field)
+            if value is not None and value < least:
+                raise InputError(f"{field} is {value}; {least} or more tokens are expected.")
+
+
+def activation_key(study_fingerprint: str, name: str, settings: ActivationSettings) -> str:
+    """Key under which activations are kept: data, model, settings and the code that made them."""
+    chosen = {key: value for key, value in asdict(settings).items() if key != "batch_size"}
+    source = source_digest(SOURCES)
+    return digest([study_fingerprint, fingerprint(name), chosen, source])
+
+
+def extract(
+    study: Study,
+    name: str,
+    settings: ActivationSettings | None = None,
+    folder: Path | str | None = None,
+    device: str = "cpu",
+) -> "list[zarr.Array]":
+    """Activations of one model for every word of a study.
+
+    Parameters
+    ----------
+    study
+        Only the words and the text of its runs are read.
+    name
+        A language model or a baseline, see `brainalign.models`.
+    settings
+        By default `ActivationSettings()`.
+    folder
+        Folder of all activations, by default `activations` in the cache; these lie below it in a
+        folder named by their key. A run that is there already is not computed again.
+    device
+        Torch device.
+
+    Returns
+    -------
+    list of zarr.Array
+        One per run, dims (word, layer, unit), float16, one chunk per layer. `attrs["layers"]` says
+        what each layer is, `attrs["scale"]` by what each was divided to fit float16 (1 but for
+        models with huge activations); units beyond a narrower layer's width are zero.
+
+    Raises
+    ------
+    InputError
+        For an unknown model, words that are not in the text or not in the tokenizer's tokens, and
+        a context that does not fit the model.
+    """
+    from filelock import FileLock
+
+    settings = settings or ActivationSettings()
+    key = activation_key(study.fingerprint, check_name(name), settings)
+    folder = Path(folder) if folder is not None else cache_folder() / "activations"
+    paths = [folder / key / f"run-{number + 1}.zarr" for number in range(len(study.runs))]
+    if not all(path.exists() for path in paths):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            _extract_missing(study, name, settings, device, key, paths)
+    return [_open(path) for path in paths]
+
+
+def _extract_missing(
+    study: Study,
+    name: str,
+    settings: ActivationSettings,
+    device: str,
+    key: str,
+    paths: list[Path],
+) -> None:
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    if not missing:
+        return
+    baseline = parse_baseline(name)
+    if baseline is None:
+        language_model = load_language_model(name, device)
+        reader = probe(language_model)
+    about = {"study": study.name, "model": name, "key": key, "settings": asdict(settings)}
+    for number in progress(missing, desc=name):
+        run = study.runs[number]
+        try:
+            if baseline is not None:
+                layers, made = _draw(run, number, baseline)
+            else:
+                layers, made = _read_run(run, language_model, reader, settings)
+        except InputError as error:
+            raise InputError(f"Run {number + 1} of study {study.name!r}: {error}") from error
+        _fill_empty(layers, run, settings.empty_words)
+        _write(paths[number], layers, about | made)
+
+
+def _read_run(
+    run: Run, language_model: LanguageModel, reader: Reader, settings: ActivationSettings
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Vectors of a run's words, float32 of shape (layer, word, unit), and how they were made."""
+    words = run.words["word"].tolist()
+    spans, n_skipped = locate_words(words, run.text)
+    with quiet_transformers():
+        encoded = language_model.tokenizer(
+            run.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+    ids, offsets = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])
+    ranges = token_ranges(spans, offsets.reshape(-1, 2), words)
+    size, stride = _window_and_stride(len(ids), reader, settings)
+    if reader.looks_right:
+        windows, ranges = word_windows(ranges, size)
+        context = f"one window per word, ending at it, at most {size} tokens"
+    else:
+        windows = overlapping_windows(len(ids), size, stride)
+        context = f"windows of {size} tokens, at least {size - stride} of them context"
+        context = "one pass" if len(windows) == 1 else context
+    states = read_states(language_model.model, reader, ids, windows, settings.batch_size)
+    unknown = language_model.tokenizer.unk_token_id
+    made = {
+        "layers": list(reader.layers),
+        "context": context,
+        "n_tokens": len(ids),
+        "n_unknown_tokens": int((ids == unknown).sum()) if unknown is not None else 0,
+        "n_written_words_without_row": n_skipped,
+    }
+    return pool_words(states, ranges, settings.word_vector), made
+
+
+def _window_and_stride(
+    n_tokens: int, reader: Reader, settings: ActivationSettings
+) -> tuple[int, int]:
+    """Tokens in a window and tokens from one window to the next."""
+    limit = n_tokens if reader.max_tokens is None else reader.max_tokens
+    if reader.max_tokens is not None and (settings.window or 0) > limit:
+        raise InputError(f"window is {settings.window}; the model has {limit} positions for text.")
+    size = settings.window or limit
+    context = 2 * size // 3 if settings.minimum_context is None else settings.minimum_context
+    if context >= size and n_tokens > size:
+        raise InputError(
+            f"minimum_context is {context}; it must be less than the {size} tokens of a window."
+        )
+    return size, size - context
+
+
+def overlapping_windows(n_tokens: int, size: int, stride: int) -> np.ndarray:
+    """Windows that cover a text, each token read once.
+
+    Parameters
+    ----------
+    n_tokens, size, stride
+        Tokens in the text, in a window, and from the start of one window to that of the next.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        Shape (n_windows, 3): first token, the one after the last, and the first whose states are
+        kept. All windows are full (the last one starts earlier instead of being shorter), so that
+        every kept token after the first window has at least `size - stride` tokens before it.
+    """
+    if n_tokens <= size:
+        return np.array([[0, n_tokens, 0]])
+    starts = np.append(np.arange(0, n_tokens - size, stride), n_tokens - size)
+    stops = starts + size
+    return np.column_stack([starts, stops, np.append(0, stops[:-1])])
+
+
+def word_windows(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows that end at each word, and where its tokens' states then lie.
+
+    Parameters
+    ----------
+    ranges
+        Shape (n_words, 2), from `token_ranges`.
+    size
+        Tokens in a window.
+
+    Returns
+    -------
+    windows : numpy.ndarray of int
+        Shape (n_filled_words, 3), as from `overlapping_windows`; only the word's own states are
+        kept.
+    ranges : numpy.ndarray of int
+        Shape (n_words, 2): the words' places among the kept states, both equal for empty words.
+
+    Raises
+    ------
+    InputError
+        For a word with more tokens than a window holds.
+    """
+    first, stop = ranges.T
+    lengths = stop - first
+    if lengths.max(initial=0) > size:
+        raise InputError(
+            f"Word {lengths.argmax()} has {lengths.max()} tokens; a window holds {size}."
+        )
+    filled = lengths > 0
+    windows = np.column_stack([np.maximum(stop - size, 0), stop, first])[filled]
+    ends = np.cumsum(lengths)
+    return windows, np.column_stack([ends - lengths, ends])
+
+
+def pool_words(
+    states: np.ndarray, ranges: np.ndarray, word_vector: Literal["mean", "last"]
+) -> np.ndarray:
+    """One vector per word from those of its tokens.
+
+    Parameters
+    ----------
+    states
+        Shape (layer, token, unit).
+    ranges
+        Shape (n_words, 2): first token and the one after the last; equal ones give zeros.
+    word_vector
+        "mean" or "last".
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (layer, word, unit).
+    """
+    pooled = np.zeros((len(states), len(ranges), states.shape[2]), dtype=np.float32)
+    filled = np.flatnonzero(ranges[:, 1] > ranges[:, 0])
+    if not len(filled):
+        return pooled
+    first, stop = ranges[filled].T
+    if word_vector == "last":
+        pooled[:, filled] = states[:, stop - 1]
+        return pooled
+    lengths = stop - first
+    starts = np.cumsum(lengths) - lengths
+    tokens = np.arange(lengths.sum()) + np.repeat(first - starts, lengths)
+    for layer, target in zip(states, pooled, strict=True):
+        target[filled] = np.add.reduceat(layer[tokens], starts, axis=0) / lengths[:, None]
+    return pooled
+
+
+def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[str, Any]]:
+    """A baseline's vectors: normal per word heard, or uniform in [0, 1) per word form.
+
+    A form has the same vector in every run and study, whatever its case.
+    """
+    words = run.words["word"].tolist()
+    if baseline.what == "vectors":
+        drawn = np.random.default_rng([baseline.seed, number]).standard_normal(
+            (len(words), baseline.width), dtype=np.float32
+        )
+    else:
+        forms = ["" if is_empty(word) else word.strip().lower() for word in words]
+        table = {form: _form_vector(form, baseline) for form in set(forms)}
+        drawn = np.array([table[form] for form in forms]).reshape(-1, baseline.width)
+    drawn[[is_empty(word) for word in words]] = 0
+    return drawn[None], {"layers": [f"random {baseline.what}"], "context": "none"}
+
+
+def _form_vector(form: str, baseline: Baseline) -> np.ndarray:
+    number = int.from_bytes(hashlib.sha256(form.encode()).digest()[:8], "little")
+    return np.random.default_rng([baseline.seed, number]).random(baseline.width, dtype=np.float32)
+
+
+def _fill_empty(layers: np.ndarray, run: Run, how: Literal["zero", "next"]) -> None:
+    """Give empty words the next word's vector in place; without it they keep their zeros."""
+    if how == "zero":
+        return
+    words: Sequence[object] = run.words["word"].tolist()
+    for index in range(len(words) - 2, -1, -1):
+        if is_empty(words[index]):
+            layers[:, index] = layers[:, index + 1]
+
+
+def _write(path: Path, layers: np.ndarray, attributes: dict[str, Any]) -> None:
+    """Keep vectors of shape (layer, word, unit) as a float16 array (word, layer, unit)."""
+    import zarr
+
+    # A power of two keeps every digit; regressors are standardised, so a layer's scale is free.
+    largest = np.abs(layers).max(axis=(1, 2), initial=0.0)
+    if not np.isfinite(largest).all():
+        raise InputError(f"Model {attributes['model']!r} gives activations that are not finite.")
+    scale = np.exp2(np.ceil(np.log2(np.maximum(largest / 32768, 1))))
+    n_layers, n_words, n_units = layers.shape
+    with atomic_path(path) as temporary:
+        array = zarr.create_array(
+            store=temporary,
+            shape=(n_words, n_layers, n_units),
+            chunks=(max(n_words, 1), 1, n_units),
+            dtype="float16",
+            compressors=None,
+            dimension_names=("word", "layer", "unit"),
+            attributes=attributes | {"scale": scale.tolist()},
+        )
+        array[:] = (layers / scale[:, None, None]).transpose(1, 0, 2).astype(np.float16)
+
+
+def _open(path: Path) -> "zarr.Array":
+    import zarr
+
+    return zarr.open_array(path, mode="r")

@@ -1,0 +1,244 @@
+"""Hidden states of a language model, and what each of them is.
+
+Architectures differ in what their list of hidden states holds, and configurations do not say it.
+So a probe compares, on a few tokens, the list with what goes into and comes out of every block.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brainalign.models import LanguageModel
+
+if TYPE_CHECKING:
+    import torch
+
+_PROBE_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a probe has found of a model.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Meaning of each layer that `read_states` gives: "embedding", "block 1", "block 2", ...,
+        and for the last one "block N, after the final norm" where the architecture has one.
+    add_embedding : bool
+        Whether the model's own list lacks the embedding (Mamba), which is then put in front.
+    looks_right : bool
+        Whether a token's states depend on the tokens after it.
+    max_tokens : int or None
+        Tokens of text in a window, without the added ones; None without a limit.
+    prefix, suffix : tuple of int
+        Tokens that the tokenizer adds before and after a text; the suffix only where the model
+        looks to the right.
+    pad : int
+        Token that fills shorter windows of a batch, masked.
+    """
+
+    layers: tuple[str, ...]
+    add_embedding: bool
+    looks_right: bool
+    max_tokens: int | None
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pad: int
+
+
+def probe(language_model: LanguageModel) -> Reader:
+    """Find out how a model's hidden states are to be read.
+
+    Parameters
+    ----------
+    language_model
+        A loaded model.
+
+    Returns
+    -------
+    Reader
+    """
+    import torch
+
+    model, tokenizer = language_model.model, language_model.tokenizer
+    limit = max_positions(model)
+    length = _PROBE_TOKENS if limit is None else min(_PROBE_TOKENS, limit)
+    numbers = np.random.default_rng(0).integers(model.config.vocab_size, size=(1, length))
+    ids = torch.tensor(numbers, device=model.device)
+    layers, lacks_embedding = _name_layers(model, ids)
+    looks_right = _looks_right(model, ids)
+    prefix, suffix = added_tokens(tokenizer)
+    suffix = suffix if looks_right else ()
+    if limit is not None:
+        limit -= len(prefix) + len(suffix)
+    pad = tokenizer.pad_token_id or 0
+    return Reader(layers, lacks_embedding, looks_right, limit, prefix, suffix, pad)
+
+
+def max_positions(model: Any) -> int | None:
+    """Positions that a model has, from its configuration; None where it has no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and padding is not None:
+            # RoBERTa and its kin count positions from behind the padding token.
+            return positions - padding - 1
+    return positions
+
+
+def added_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tokens that a tokenizer puts before and behind every text, such as BOS or [CLS] and [SEP]."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a")["input_ids"]
+    for start in range(len(full) - len(plain) + 1):
+        if full[start : start + len(plain)] == plain:
+            return tuple(full[:start]), tuple(full[start + len(plain) :])
+    return (), ()
+
+
+def read_states(
+    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray, batch_size: int
+) -> np.ndarray:
+    """Hidden states of the tokens that windows keep.
+
+    Parameters
+    ----------
+    model
+        A transformers model without head.
+    reader
+        From `probe`.
+    ids
+        Tokens of the text, shape (n_tokens,), without added ones.
+    windows
+        Shape (n_windows, 3): first token, the one after the last, first token that is kept.
+    batch_size
+        Windows read at once.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (layer, kept token, unit), in the order of the windows. Layers narrower than
+        the widest are filled with zeros.
+    """
+    kept = windows[:, 1] - windows[:, 2]
+    places = np.cumsum(kept) - kept
+    result: np.ndarray | None = None
+    for start in range(0, len(windows), batch_size):
+        batch = windows[start : start + batch_size]
+        states = _batch_states(model, reader, ids, batch)
+        if result is None:
+            width = max(state.shape[2] for state in states)
+            result = np.zeros((len(states), kept.sum(), width), dtype=np.float32)
+        for layer, state in enumerate(states):
+            values = state.float().cpu().numpy()
+            for row, (first, stop, keep) in enumerate(batch):
+                place = places[start + row]
+                inside = slice(len(reader.prefix) + keep - first, len(reader.prefix) + stop - first)
+                target = result[layer, place : place + stop - keep]
+                target[:, : values.shape[2]] = values[row, inside]
+    return np.zeros((len(reader.layers), 0, 1), np.float32) if result is None else result
+
+
+def _batch_states(
+    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray
+) -> "list[torch.Tensor]":
+    import torch
+
+    rows = [[*reader.prefix, *ids[first:stop], *reader.suffix] for first, stop, _ in windows]
+    longest = max(map(len, rows))
+    batch = np.full((len(rows), longest), reader.pad)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for row, tokens in enumerate(rows):
+        batch[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    options = {} if mask.all() else {"attention_mask": torch.tensor(mask, device=model.device)}
+    return _hidden_states(
+        model, torch.tensor(batch, device=model.device), reader.add_embedding, **options
+    )
+
+
+def _hidden_states(
+    model: Any, ids: "torch.Tensor", add_embedding: bool, **options: Any
+) -> "list[torch.Tensor]":
+    import torch
+
+    with torch.inference_mode(), _recorded(model) as (entry, _):
+        hidden = model(input_ids=ids, output_hidden_states=True, **options).hidden_states
+    return [entry[0], *hidden] if add_embedding else list(hidden)
+
+
+def _find_blocks(model: Any) -> list[Any]:
+    """Blocks of a model: its first list of as many modules as it has layers."""
+    import torch
+
+    for module in model.modules():
+        n_layers = model.config.num_hidden_layers
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers:
+            return list(module)
+    return []
+
+
+@contextmanager
+def _recorded(model: Any) -> Iterator[tuple[list, list]]:
+    """Record what enters the first block and what leaves each block inside the `with`."""
+    entry: list = []
+    outputs: list = []
+
+    def before(_module, args, kwargs):
+        entry.append(args[0] if args else kwargs["hidden_states"])
+
+    def after(_module, _args, output):
+        outputs.append(output[0] if isinstance(output, tuple) else output)
+
+    blocks = _find_blocks(model)
+    hooks = [block.register_forward_hook(after) for block in blocks]
+    hooks += [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks[:1]]
+    try:
+        yield entry, outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _name_layers(model: Any, ids: "torch.Tensor") -> tuple[tuple[str, ...], bool]:
+    """Meaning of each hidden state, and whether the embedding is missing among them."""
+    import torch
+
+    with torch.inference_mode(), _recorded(model) as (entry, outputs):
+        answer = model(input_ids=ids, output_hidden_states=True)
+    if not outputs:
+        return tuple(f"hidden state {k}" for k in range(len(answer.hidden_states))), False
+    known = [("embedding", entry[0])]
+    known += [(f"block {number}", output) for number, output in enumerate(outputs, start=1)]
+    names = []
+    for index, state in enumerate(answer.hidden_states):
+        same = [name for name, value in known if torch.equal(value, state)]
+        if same:
+            # Blocks that change nothing (at initialisation) leave several candidates.
+            expected = known[min(index, len(known) - 1)][0]
+            names.append(expected if expected in same else same[0])
+        elif index < len(answer.hidden_states) - 1:
+            names.append(f"hidden state {index}")
+        elif state.shape == entry[0].shape:
+            names.append(f"block {len(outputs)}, after the final norm")
+        else:
+            names.append(f"block {len(outputs)}, projected to {state.shape[-1]} units")
+    missing = "embedding" not in names
+    return (("embedding", *names) if missing else tuple(names)), missing
+
+
+def _looks_right(model: Any, ids: "torch.Tensor") -> bool:
+    """Whether another last token changes the states of the tokens before it."""
+    import torch
+
+    other = ids.clone()
+    other[0, -1] = (ids[0, -1] + 1) % model.config.vocab_size
+    with torch.inference_mode():
+        one, two = (model(input_ids=tokens).last_hidden_state[0, :-1] for tokens in (ids, other))
+    return bool((one - two).abs().max() > 1e-6 * one.abs().max())

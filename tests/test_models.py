@@ -1,0 +1,254 @@
+"""Names, facts, fingerprints and loading of language models."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import tiny_models
+import torch
+import transformers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, trainers
+from tokenizers.models import BPE
+
+from brainalign import models
+from brainalign.errors import InputError
+from brainalign.files import file_sha256
+
+PAPER = {
+    "name": ["gpt2", "opt-125m"],
+    "hf_repo": ["openai-community/gpt2", "facebook/opt-125m"],
+    "family": ["GPT-2", "OPT"],
+    "n_parameters": [124439808, 125239296],
+    "n_layers": [12, 12],
+    "n_hidden": [768, 768],
+}
+
+
+@pytest.fixture(autouse=True)
+def own_tables(tmp_path, monkeypatch):
+    """A zoo and a table of the paper's models of the test's own."""
+    pd.DataFrame(PAPER).to_csv(tmp_path / "models_en.csv", index=False)
+    monkeypatch.setattr(models, "PAPER_TABLE", tmp_path / "models_en.csv")
+    monkeypatch.setattr(models, "ZOO", tmp_path / "zoo")
+    models.paper_models.cache_clear()
+    yield
+    models.paper_models.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """One tiny model of every family."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        family: tiny_models.save_model(root / family, family) for family in tiny_models.TOKENIZERS
+    }
+
+
+@pytest.mark.parametrize("family", list(tiny_models.TOKENIZERS))
+def test_describe_counts_what_torch_counts(folders, family):
+    info = models.describe(str(folders[family]))
+    whole = tiny_models.configuration(family, 1, 24)
+    config = transformers.AutoConfig.from_pretrained(folders[family])
+    auto = transformers.AutoModelForMaskedLM if family == "bert" else None
+    model = (auto or transformers.AutoModelForCausalLM).from_config(config)
+    # torch counts a tied tensor once.
+    total = sum(parameter.numel() for parameter in model.parameters())
+    outside = {
+        parameter
+        for module in model.modules()
+        for parameter in module.parameters(recurse=False)
+        if isinstance(module, torch.nn.Embedding) or module is model.get_output_embeddings()
+    }
+    body = total - sum(parameter.numel() for parameter in outside if parameter.ndim == 2)
+    assert (info.n_parameters, info.n_parameters_without_embeddings) == (total, body)
+    assert (info.n_layers, info.n_hidden) == (tiny_models.LAYERS, tiny_models.WIDTH)
+    assert info.kind == "language model"
+    assert info.family == models._FAMILIES[whole.model_type]
+
+
+@pytest.mark.parametrize("family", list(tiny_models.TOKENIZERS))
+def test_load_gives_the_saved_weights_in_float32(folders, family):
+    loaded = models.load_language_model(str(folders[family]))
+    assert not loaded.model.training
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
+    headed = (
+        transformers.AutoModelForMaskedLM if family == "bert" else transformers.AutoModelForCausalLM
+    ).from_pretrained(folders[family], dtype=torch.float32)
+    table = loaded.model.get_input_embeddings().weight
+    torch.testing.assert_close(table, headed.get_input_embeddings().weight, rtol=0, atol=0)
+    ids = loaded.tokenizer("Anna saw the red boat.", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        mine = loaded.model(ids).last_hidden_state
+        theirs = headed.eval()(ids, output_hidden_states=True).hidden_states[-1]
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_untrained_variant_follows_seed_and_initializer_range(folders):
+    name = f"{folders['gpt2']}:untrained-3"
+    state = torch.random.get_rng_state()
+    one, same = (models.load_language_model(name) for _ in range(2))
+    other = models.load_language_model(f"{folders['gpt2']}:untrained-4")
+    trained = models.load_language_model(str(folders["gpt2"]))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert one.info.kind == "untrained" and one.info.n_parameters == trained.info.n_parameters
+    weights = [model.model.wte.weight for model in (one, same, other, trained)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[3])
+    assert weights[0].dtype == torch.float32
+    assert abs(weights[0].std().item() - 0.3) < 0.05
+    assert len({models.fingerprint(f"{folders['gpt2']}{end}") for end in ("", ":untrained-3")}) == 2
+
+
+def test_zoo_is_listed_by_size_and_fingerprinted_by_its_log(folders):
+    for name, family in {"nano-b": "bert", "nano-a": "opt", "nano-c": "gpt2"}.items():
+        shutil.copytree(folders[family], models.ZOO / name)
+        log = {"name": name, "sha256": file_sha256(folders[family] / "model.safetensors")}
+        (models.ZOO / name / "training.json").write_text(json.dumps(log))
+    sizes = [models.describe(name).n_parameters for name in models.zoo_names()]
+    assert len(sizes) == 3 and sizes == sorted(sizes)
+    info = models.describe("nano-c")
+    assert (info.family, info.source) == ("nano GPT-2", "testbed zoo")
+    before = models.fingerprint("nano-c")
+    assert before == models.fingerprint("nano-c")
+    (models.ZOO / "nano-c" / "training.json").write_text(json.dumps({"sha256": "other"}))
+    assert models.fingerprint("nano-c") != before
+    assert models.load_language_model("nano-c:untrained-0").info.kind == "untrained"
+    table = models.model_table()
+    assert table["name"].tolist() == [*models.zoo_names(), "gpt2", "opt-125m"]
+    assert table.loc[3, "n_parameters"] == 124439808
+    assert pd.isna(table.loc[3, "n_parameters_without_embeddings"])
+
+
+def test_baselines_are_described_without_files():
+    info = models.describe("random-embeddings-128:seed-2")
+    assert (info.kind, info.n_hidden, info.n_layers, info.n_parameters) == (
+        "random embeddings",
+        128,
+        0,
+        0,
+    )
+    assert models.parse_baseline("random-vectors-16") == ("vectors", 16, 0)
+    assert models.fingerprint("random-vectors-16") == models.fingerprint("random-vectors-16:seed-0")
+    different = {"random-vectors-16", "random-embeddings-16", "random-vectors-17"}
+    assert len({models.fingerprint(name) for name in different}) == 3
+    with pytest.raises(InputError, match="is a baseline"):
+        models.load_language_model("random-vectors-16")
+
+
+def test_a_folder_with_colons_is_a_folder(folders, tmp_path):
+    folder = tmp_path / "odd:untrained-name"
+    shutil.copytree(folders["gpt2"], folder)
+    assert models.describe(str(folder)).kind == "language model"
+    assert models.describe(f"{folder}:untrained-1").kind == "untrained"
+
+
+@pytest.mark.parametrize(
+    "name", ["nano", "", "random-vectors-0", "random-vectors-x", "gpt2:untrained", "a/b/c", "no:1"]
+)
+def test_unknown_names_list_the_known_ones(name):
+    with pytest.raises(InputError, match=r"Unknown model .*known are gpt2, opt-125m, random-vec"):
+        models.check_name(name)
+
+
+def test_known_names_pass(folders):
+    names = ["gpt2", "gpt2:untrained-7", "owner/name", "random-vectors-16", str(folders["opt"])]
+    assert [models.check_name(name) for name in names] == names
+
+
+def test_a_tokenizer_that_loses_text_is_refused(tmp_path):
+    # Without bytes and an unknown token, characters that were not trained on vanish.
+    lossy = Tokenizer(BPE())
+    lossy.pre_tokenizer = pre_tokenizers.Whitespace()
+    lossy.train_from_iterator([tiny_models.SENTENCES], trainers.BpeTrainer(vocab_size=50))
+    tokenizers = {"to nothing": lossy, "cannot encode 'qzxj'": tiny_models.word_level(unknown=None)}
+    for message, tokenizer in tokenizers.items():
+        folder = tiny_models.save_model(tmp_path / message, tokenizer=tokenizer)
+        with pytest.raises(InputError, match=message):
+            models.load_language_model(str(folder))
+
+
+def test_a_tokenizer_that_changes_its_own_words_is_refused(tmp_path):
+    tokenizer = tiny_models.word_level()
+    tokenizer.normalizer = normalizers.Replace("a", "o")
+    folder = tiny_models.save_model(tmp_path / "model", tokenizer=tokenizer)
+    with pytest.raises(InputError, match="its own word"):
+        models.load_language_model(str(folder))
+
+
+def test_missing_weights_are_refused(folders, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(folders["gpt2"], tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.1.mlp.c_fc.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lack 1 tensors: .*h.1.mlp.c_fc.weight"):
+        models.load_language_model(str(folder))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights in safetensors"):
+        models.describe(str(folder))
+
+
+def test_folder_without_tokenizer_is_named(folders, tmp_path):
+    folder = shutil.copytree(folders["gpt2"], tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    for function in (models.load_language_model, models.fingerprint):
+        with pytest.raises(InputError, match=r"has no tokenizer\.json"):
+            function(str(folder))
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty hub cache, and no connection."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def test_hub_model_that_is_not_here_gives_one_sentence(hub_cache):
+    for function in (models.load_language_model, models.fingerprint):
+        with pytest.raises(InputError, match="not on this machine") as error:
+            function("gpt2")
+        assert "\n" not in str(error.value)
+    assert models.describe("gpt2").n_parameters == 124439808
+
+
+def test_hub_model_from_the_cache_equals_the_folder(hub_cache, folders):
+    commit = "0" * 39 + "1"
+    repository = hub_cache / "models--openai-community--gpt2"
+    shutil.copytree(folders["gpt2"], repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    from_hub = models.load_language_model("gpt2")
+    local = models.load_language_model(str(folders["gpt2"]))
+    assert torch.equal(from_hub.model.wte.weight, local.model.wte.weight)
+    text = "Anna saw the boat"
+    assert from_hub.tokenizer(text)["input_ids"] == local.tokenizer(text)["input_ids"]
+    assert models.fingerprint("gpt2") == models.fingerprint("gpt2")
+    info = models.describe("openai-community/gpt2")
+    assert (info.n_parameters, info.source) == (
+        models.describe(str(folders["gpt2"])).n_parameters,
+        "hub: openai-community/gpt2",
+    )
+
+
+def test_loading_is_silent(folders, capfd):
+    models.load_language_model(str(folders["gpt2"]))
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err == ""
+
+
+def test_describing_imports_neither_torch_nor_transformers(folders):
+    script = (
+        "import sys; from brainalign import models; models.describe(sys.argv[1]); "
+        "models.fingerprint(sys.argv[1]); models.describe('random-vectors-4'); "
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, str(folders["gpt2"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
