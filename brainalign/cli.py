@@ -1,0 +1,217 @@
+"""The command line: it reads arguments, calls one function and prints what comes back.
+
+Exit status: 0 done; 1 the work failed; 2 wrong usage. Nothing heavy is imported before a command
+is known.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from brainalign.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argument parser that reports wrong usage in one sentence."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def _add_parameters(parser: argparse.ArgumentParser, texts: bool) -> None:
+    if texts:
+        parser.add_argument(
+            "-p",
+            dest="texts",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="change one parameter; may be given several times",
+        )
+    parser.add_argument("-f", dest="file", type=Path, help="YAML file with parameters")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Parser of all commands."""
+    parser = _Parser(prog="brainalign", description="Language models and the brain, re-executable.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, call, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(call=call)
+        return added
+
+    command("list", _list, "notebooks, studies and language models")
+    params = command("params", _params, "a notebook's parameters: type, default, meaning")
+    params.add_argument("notebook")
+    params.add_argument("--json", action="store_true", help="as a JSON schema")
+    run = command("run", _run, "execute a notebook with parameters of your own")
+    run.add_argument("notebook")
+    _add_parameters(run, texts=True)
+    run.add_argument(
+        "-o", dest="folder", type=Path, help="folder for the results (default: my-NOTEBOOK)"
+    )
+    book = command("book", _book, "execute what is out of date and build the website")
+    book.add_argument("--jobs", type=_positive, help="notebooks executed side by side")
+    book.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="look at these pages only")
+    _add_parameters(book, texts=False)
+    command("status", _status, "which pages are out of date, and why")
+    _add_zoo(command("zoo", _zoo_list, "the testbed's language models"))
+    return parser
+
+
+def _add_zoo(zoo: argparse.ArgumentParser) -> None:
+    actions = zoo.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = actions.add_parser("list", help="the models and how well they predict words")
+    shown.set_defaults(call=_zoo_list)
+    train = actions.add_parser("train", help="train them again from their seeds")
+    train.set_defaults(call=_zoo_train)
+    train.add_argument("names", nargs="*", metavar="MODEL", help="default: all")
+    train.add_argument("--jobs", type=_positive, help="models trained side by side")
+    train.add_argument("-o", dest="folder", type=Path, help="folder for the models")
+    check = actions.add_parser("check", help="what the testbed recovers: trained, untrained, null")
+    check.set_defaults(call=_zoo_check)
+    check.add_argument("--seeds", type=_positive, default=5, help="simulated brains (default 5)")
+    check.add_argument(
+        "--null-seeds",
+        type=_positive,
+        default=20,
+        help="simulated brains with both sides alike (default 20)",
+    )
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.overview import list_everything
+
+    print(list_everything())
+
+
+def _params(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.overview import schema_json, schema_text
+    from brainalign.companion.parameters import read_schema
+
+    schema = read_schema(arguments.notebook)
+    print(schema_json(schema) if arguments.json else schema_text(schema))
+
+
+def _file_values(path: Path | None, notebook: str) -> dict:
+    """Parameters of one notebook from a file, which may have a section for each notebook."""
+    if path is None:
+        return {}
+    from brainalign.companion.notebooks import notebook_names
+    from brainalign.companion.yaml_files import read_mapping
+
+    values = read_mapping(path)
+    by_notebook = values and all(name in notebook_names() for name in values)
+    return (values.get(notebook) or {}) if by_notebook else values
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.parameters import parse_assignments, read_schema
+    from brainalign.companion.run import plan, run_to
+
+    notebook = arguments.notebook
+    schema = read_schema(notebook)
+    values = _file_values(arguments.file, notebook)
+    values |= parse_assignments(schema, arguments.texts, notebook)
+    folder = arguments.folder or Path(f"my-{notebook}")
+    run_to(plan(notebook, values), folder)
+    print(folder / f"{notebook}.html")
+
+
+def _book(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.book import make_book
+    from brainalign.companion.yaml_files import read_mapping
+
+    changes = read_mapping(arguments.file) if arguments.file else {}
+    print(make_book(arguments.jobs, arguments.only, changes))
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.overview import status_text
+
+    print(status_text())
+
+
+def _zoo_list(arguments: argparse.Namespace) -> None:
+    from brainalign.studies.testbed.zoo import zoo_table
+
+    print(zoo_table().to_string())
+
+
+def _zoo_check(arguments: argparse.Namespace) -> None:
+    from brainalign.acceptance import acceptance_table
+
+    table = acceptance_table(range(arguments.seeds), range(arguments.null_seeds))
+    print(table.to_string(index=False))
+    print(f"{table['holds'].sum()} of {len(table)} hold.")
+
+
+def _zoo_train(arguments: argparse.Namespace) -> None:
+    from brainalign.studies.testbed.zoo import train
+
+    train(arguments.names or None, arguments.jobs, arguments.folder)
+
+
+def _unexpected(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw; its traceback goes to a log."""
+    import traceback
+
+    from brainalign.files import cache_folder
+
+    text = str(error).strip().splitlines()
+    sentence = f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    log = cache_folder() / "logs" / "brainalign.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return sentence
+    return f"{sentence}\n{log}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        parsed.call(parsed)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"brainalign: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("brainalign: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader has enough; without this Python complains when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        log = getattr(error, "log", None)
+        known = type(error).__name__ == "WorkError"
+        text = (f"{error}\n{log}" if log else str(error)) if known else _unexpected(error)
+        print(f"brainalign: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""What a notebook leaves behind: figures with alt text, recorded numbers, tables, commands.
+
+On a page everything is displayed; `brainalign run` and `brainalign book` also name a folder
+(`BRAINALIGN_OUTPUT`) where figures, numbers and tables are kept as files.
+"""
+
+import base64
+import html
+import io
+import json
+import math
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+
+from brainalign.errors import InputError
+from brainalign.files import atomic_path, output_folder
+
+CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
+_DPI = 192
+_PAGE_DPI = 96
+
+
+def show(fig, name: str, alt: str) -> None:
+    """Display a figure with its alt text, keep it as files, and close it.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+        The figure.
+    name
+        File name without ending; letters, digits, "-" and "_".
+    alt
+        What the figure shows, with the numbers of this very run.
+
+    Raises
+    ------
+    InputError
+        For another kind of name, or without an alt text.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise InputError(f"The figure name {name!r} must be letters, digits, '-' and '_' only.")
+    alt = " ".join(alt.split())
+    if not alt:
+        raise InputError(f"Figure {name!r} has no alt text.")
+    from IPython.display import display
+
+    png = _image(fig, "png")
+    width = int.from_bytes(png[16:20], "big") * _PAGE_DPI // _DPI
+    display(
+        {"image/png": base64.b64encode(png).decode(), "text/plain": alt},
+        metadata={"image/png": {"alt": alt, "width": width}},
+        raw=True,
+    )
+    if folder := output_folder():
+        _write(folder / "figures" / f"{name}.png", png)
+        _write(folder / "figures" / f"{name}.svg", _image(fig, "svg"))
+        _write(folder / "figures" / f"{name}.txt", f"{alt}\n".encode())
+    _close(fig)
+
+
+def _image(fig, kind: str) -> bytes:
+    """Bytes of a figure, the same from run to run: no dates, no random identifiers."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}}[kind]
+    with matplotlib.rc_context({"svg.hashsalt": "brainalign", "svg.fonttype": "path"}):
+        fig.savefig(stream, format=kind, dpi=_DPI, bbox_inches="tight", metadata=metadata)
+    return stream.getvalue()
+
+
+def _close(fig) -> None:
+    # Without pyplot nothing holds the figure; importing it only to close would be a waste.
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close(fig)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", name)
+
+
+def _number(name: str, value: object) -> int | float | None:
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        value = value.item()
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    raise InputError(f"Number {name!r} is {value!r}; a number is expected.")
+
+
+def record(numbers: Mapping[str, object]) -> None:
+    """Add results to the run's `numbers.json`; nothing appears on the page.
+
+    Parameters
+    ----------
+    numbers
+        Names to numbers. In names, all but letters, digits and "_" becomes "_"; numbers that are
+        not finite are kept as null.
+
+    Raises
+    ------
+    InputError
+        For a value that is not a number, or two names that become the same.
+    """
+    checked = {}
+    for name, value in numbers.items():
+        identifier = _identifier(name)
+        if identifier in checked:
+            raise InputError(f"Two recorded numbers have the name {identifier!r}.")
+        checked[identifier] = _number(name, value)
+    if folder := output_folder():
+        path = folder / "numbers.json"
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        _write(path, (json.dumps(earlier | checked, indent=1) + "\n").encode())
+
+
+def _decimals(values: list) -> int:
+    """Decimals that give the largest number of a column three significant digits."""
+    finite = [abs(v) for v in values if _is_float(v) and math.isfinite(v) and v]
+    return max(0, 2 - math.floor(math.log10(max(finite)))) if finite else 0
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, Integral)
+
+
+def _cell(value: object, decimals: int) -> tuple[str, bool]:
+    """Text of a table cell, and whether it is a number."""
+    if value is None or (_is_float(value) and math.isnan(value)):
+        return "–", True
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no", False
+    if isinstance(value, Real):
+        form = ",d" if isinstance(value, Integral) else f",.{decimals}f"
+        return format(value, form).replace("-", "−"), True
+    return html.escape(str(value)), False
+
+
+def html_table(df, caption: str) -> str:
+    """A table that can be read by ear: caption, header cells with their scope.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Its index is shown where it has a name, as row headers; otherwise the first column is.
+    caption
+        What the table shows.
+
+    Returns
+    -------
+    str
+        HTML; in every column the largest number has three significant digits.
+    """
+    if any(df.index.names):
+        df = df.reset_index()
+    columns = [df[name].tolist() for name in df.columns]
+    cells = [[_cell(v, _decimals(values)) for v in values] for values in columns]
+    numeric = [bool(column) and all(number for _, number in column) for column in cells]
+    classes = ['class="number"' if number else 'class="text"' for number in numeric]
+    names = zip(df.columns, classes, strict=True)
+    head = "".join(f'<th scope="col" {kind}>{html.escape(str(name))}</th>' for name, kind in names)
+    rows = []
+    for row in zip(*cells, strict=True):
+        first, *others = [f"{kind}>{text}" for (text, _), kind in zip(row, classes, strict=True)]
+        rest = "".join(f"<td {cell}</td>" for cell in others)
+        rows.append(f'<tr><th scope="row" {first}</th>{rest}</tr>')
+    shown = html.escape(caption)
+    return (
+        f'<div class="brainalign-table" role="region" tabindex="0" aria-label="{shown}">'
+        f"<table><caption><span>{shown}</span></caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def table(df, name: str, caption: str) -> None:
+    """Display a table; the one named "table" is also kept as `table.csv`, all digits.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        The table.
+    name
+        "table" for the notebook's main table.
+    caption
+        Shown above it.
+    """
+    from IPython.display import display
+
+    display({"text/html": html_table(df, caption), "text/plain": caption}, raw=True)
+    if name == "table" and (folder := output_folder()):
+        _write(folder / "table.csv", df.to_csv(index=any(df.index.names)).encode())
+
+
+def _yaml_value(value: object) -> str:
+    """A JSON value as one argument for `-p`; JSON is YAML."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def command(notebook: str, **changes) -> str:
+    """The shell command that runs a notebook with this run's parameters and some changes.
+
+    Parameters
+    ----------
+    notebook
+        Its name.
+    **changes
+        Parameters that shall differ from this run's.
+
+    Returns
+    -------
+    str
+        "brainalign run asymmetry -p n_boot=200 -o asymmetry-2".
+
+    Raises
+    ------
+    InputError
+        For a change that the notebook would refuse.
+    """
+    from brainalign.companion.parameters import read_schema, resolve
+    from brainalign.files import project_root
+
+    values = json.loads(os.environ.get(CHANGED_VARIABLE, "{}")) | changes
+    root = project_root()
+    if root and (root / "notebooks" / f"{notebook}.ipynb").is_file():
+        resolve(read_schema(notebook), values, notebook)
+    assignments = [f"{name}={_yaml_value(value)}" for name, value in values.items()]
+    given = [part for text in assignments for part in ("-p", text)]
+    return shlex.join(["brainalign", "run", notebook, *given, "-o", f"my-{notebook}"])
+
+
+def rerun_command(notebook: str, **changes):
+    """The command of `command` as a block to copy from the page.
+
+    Returns
+    -------
+    IPython.display.Markdown
+        Shown where it is the last expression of a cell.
+    """
+    from IPython.display import Markdown
+
+    return Markdown(f"```bash\n{command(notebook, **changes)}\n```")
+
+
+def write_modules() -> None:
+    """Note the modules of brainalign that this process has loaded; the runner calls it last."""
+    if folder := output_folder():
+        names = sorted(n for n in sys.modules if n == "brainalign" or n.startswith("brainalign."))
+        _write(folder / "modules.json", json.dumps(names).encode())

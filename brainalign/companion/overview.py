@@ -1,0 +1,82 @@
+"""What there is, as text for the command line: notebooks, studies, models, parameters, status."""
+
+import json
+from collections.abc import Mapping
+
+from brainalign.companion import cache
+from brainalign.companion.book import label, plan_pages
+from brainalign.companion.notebooks import notebook_names, notebook_path, read_notebook, title
+from brainalign.companion.parameters import Parameter, to_source
+
+_STUDIES = {
+    "published": "the paper's own numbers, in the package; no brain responses",
+    "testbed": "simulated listeners with a known truth, made when asked for",
+}
+
+
+def columns(rows: list[tuple[str, ...]], indent: str = "  ") -> str:
+    """Rows of text with their columns one below the other."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+
+
+def list_everything() -> str:
+    """Notebooks with their questions, studies, and language models."""
+    import pandas as pd
+
+    from brainalign.models import model_table
+    from brainalign.studies import study_names
+
+    notebooks = [(name, title(read_notebook(notebook_path(name)))) for name in notebook_names()]
+    names = dict.fromkeys(["published", *study_names()])
+    studies = [(name, _STUDIES.get(name, "brain responses")) for name in names]
+    rows = [("model", "family", "parameters", "where")]
+    for model in model_table().itertuples():
+        size = "" if pd.isna(model.n_parameters) else f"{int(model.n_parameters):,}"
+        rows.append((model.name, str(model.family), size, _where(str(model.source))))
+    sections = {
+        "Notebooks": columns(notebooks),
+        "Studies": columns(studies),
+        "Language models": columns(rows),
+    }
+    return "\n\n".join(f"{name}\n{text}" for name, text in sections.items())
+
+
+def _where(source: str) -> str:
+    """Where a model is: in the package, made on the spot, or on the hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    kind, _, name = source.partition(": ")
+    if kind != "hub":
+        return source
+    here = isinstance(try_to_load_from_cache(name, "config.json"), str)
+    return f"{source} ({'downloaded' if here else 'to be downloaded'})"
+
+
+def schema_json(schema: Mapping[str, Parameter]) -> str:
+    """Parameters as a JSON schema of one object."""
+    properties = {name: parameter.json_schema for name, parameter in schema.items()}
+    value = {"type": "object", "properties": properties, "additionalProperties": False}
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def schema_text(schema: Mapping[str, Parameter]) -> str:
+    """Parameters for reading: name, default, what is expected, meaning."""
+    blocks = []
+    for name, parameter in schema.items():
+        blocks.append(
+            f"{name} = {to_source(parameter.default)}\n"
+            f"    {parameter.meaning}\n    {parameter.expected}"
+        )
+    return "\n".join(blocks)
+
+
+def status_text() -> str:
+    """State of every part of every page: up to date, or what changed."""
+    rows = []
+    for executions in plan_pages().values():
+        for execution in executions:
+            reasons = cache.stale_reasons(execution)
+            rows.append((label(execution), "; ".join(reasons) or "up to date"))
+    return columns(rows, indent="") if rows else "The book has no notebooks."

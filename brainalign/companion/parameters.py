@@ -1,0 +1,381 @@
+"""The parameters cell of a notebook is its interface: names, types, ranges and meanings.
+
+The cell holds annotated assignments with a trailing comment::
+
+    n_boot: Annotated[int, Field(ge=100, le=100_000)] = 1000  # bootstrap samples over models
+
+It is read as text (`ast`) and never run; values are checked by pydantic in strict mode before
+anything else happens, so that "abc" is never taken for a number nor "1" for a truth value.
+"""
+
+import ast
+import io
+import json
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from brainalign.companion.notebooks import (
+    notebook_path,
+    parameters_cell,
+    read_notebook,
+    suggestion,
+)
+from brainalign.companion.yaml_files import parse_yaml
+from brainalign.errors import InputError
+
+__all__ = ["Annotated", "Field", "Literal", "ModelName", "Parameter", "read_schema", "resolve"]
+
+
+def _known_model(name: str) -> str:
+    from brainalign.models import check_name
+
+    return check_name(name)
+
+
+ModelName = Annotated[
+    str, AfterValidator(_known_model), Field(json_schema_extra={"format": "language model"})
+]
+
+_TYPES = {
+    "Annotated": Annotated,
+    "Field": Field,
+    "Literal": Literal,
+    "ModelName": ModelName,
+    **{kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple)},
+}
+_TYPE_SYNTAX = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant),
+    *(ast.BinOp, ast.BitOr, ast.Call, ast.keyword, ast.UnaryOp, ast.USub),
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One annotated assignment of a parameters cell.
+
+    Attributes
+    ----------
+    name, type, meaning : str
+        As written in the cell.
+    annotation : object
+        The type itself.
+    default : object
+        Value in the cell.
+    """
+
+    name: str
+    type: str
+    annotation: Any
+    default: Any
+    meaning: str
+
+    @cached_property
+    def adapter(self) -> TypeAdapter:
+        """Pydantic's check of the type."""
+        return TypeAdapter(self.annotation, config={"allow_inf_nan": False})
+
+    @property
+    def json_schema(self) -> dict:
+        """JSON schema of the type, with default and meaning."""
+        schema = self.adapter.json_schema()
+        return schema | {"default": self.default, "description": self.meaning}
+
+    @property
+    def expected(self) -> str:
+        """The type in words: "an integer from 100 to 100,000"."""
+        return describe(self.adapter.json_schema())
+
+    def check(self, value: object) -> Any:
+        """Return a value of the parameter's type.
+
+        Raises
+        ------
+        InputError
+            For a wrong type or a value out of range.
+        """
+        try:
+            # JSON, because its strict mode takes lists for tuples but never "1" for 1.
+            return self.adapter.validate_json(json.dumps(value, default=str), strict=True)
+        except ValidationError as error:
+            for detail in error.errors():
+                if isinstance(cause := detail.get("ctx", {}).get("error"), InputError):
+                    raise InputError(f"Parameter {self.name}: {cause}") from error
+            raise InputError(
+                f"Parameter {self.name} is {json.dumps(value, default=str, ensure_ascii=False)}; "
+                f"{self.expected} is expected."
+            ) from error
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number_range(schema: Mapping) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f"from {low:,} to {high:,}")
+    elif low is not None:
+        parts.append(f"of at least {low:,}")
+    elif high is not None:
+        parts.append(f"of at most {high:,}")
+    if (above := schema.get("exclusiveMinimum")) is not None:
+        parts.append(f"above {above:,}")
+    if (below := schema.get("exclusiveMaximum")) is not None:
+        parts.append(f"below {below:,}")
+    return "".join(f" {part}" for part in parts)
+
+
+def _list_length(schema: Mapping) -> str:
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    if low is not None and high is not None:
+        return f" (with {low} to {high} items)" if low != high else f" (with {low} items)"
+    if low:
+        return f" (with at least {low} items)"
+    return f" (with at most {high} items)" if high is not None else ""
+
+
+def describe(schema: Mapping) -> str:
+    """Put a JSON schema into words.
+
+    Parameters
+    ----------
+    schema
+        Schema of one value, as pydantic writes it.
+
+    Returns
+    -------
+    str
+        "an integer from 1 to 10", "'a' or 'b'", "a list of numbers or null".
+    """
+    if "anyOf" in schema:
+        options = [describe(option) for option in schema["anyOf"]]
+        return (", or " if any("," in option for option in options) else " or ").join(options)
+    if "enum" in schema:
+        return " or ".join(_literal(value) for value in schema["enum"])
+    if "const" in schema:
+        return _literal(schema["const"])
+    match schema.get("type"):
+        case "integer":
+            return "an integer" + _number_range(schema)
+        case "number":
+            return "a number" + _number_range(schema)
+        case "boolean":
+            return "true or false"
+        case "null":
+            return "null"
+        case "string":
+            return f"the name of a {schema['format']}" if "format" in schema else "a text"
+        case "array" if "prefixItems" in schema:
+            items = ", ".join(describe(item) for item in schema["prefixItems"])
+            return f"a list of exactly these: [{items}]"
+        case "array":
+            items = f", each {describe(schema['items'])}" if schema.get("items") else ""
+            return f"a list{_list_length(schema)}{items}"
+        case "object":
+            values = schema.get("additionalProperties")
+            inner = f", each value {describe(values)}" if isinstance(values, dict) else ""
+            return f"a mapping from names{inner}"
+    return "any value"
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Trailing comments by line number."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        t.start[0]: t.string.lstrip("# ").rstrip() for t in tokens if t.type == tokenize.COMMENT
+    }
+
+
+def _annotation(node: ast.expr, name: str, notebook: str):
+    """Evaluate the type of a parameter, which may be built from a few names only."""
+    tree = ast.Expression(node)
+    if all(isinstance(part, _TYPE_SYNTAX) for part in ast.walk(tree)):
+        try:
+            return eval(compile(tree, notebook, "eval"), {"__builtins__": {}}, dict(_TYPES))
+        except (NameError, TypeError):
+            pass
+    raise InputError(
+        f"Parameter {name} of notebook {notebook!r} has the type {ast.unparse(node)!r}; "
+        f"types are built from {', '.join(_TYPES)} and None."
+    )
+
+
+def _parameter(statement: ast.stmt, comments: Mapping[int, str], notebook: str) -> Parameter:
+    simple = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    if not simple or statement.value is None:
+        raise InputError(
+            f"The parameters cell of notebook {notebook!r} has {ast.unparse(statement)!r}; "
+            "'name: type = value  # meaning' is expected."
+        )
+    name = statement.target.id
+    try:
+        default = ast.literal_eval(statement.value)
+    except ValueError as error:
+        raise InputError(
+            f"Parameter {name} of notebook {notebook!r} has the value "
+            f"{ast.unparse(statement.value)!r}; a literal is expected."
+        ) from error
+    meaning = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
+    annotation = _annotation(statement.annotation, name, notebook)
+    parameter = Parameter(name, ast.unparse(statement.annotation), annotation, default, meaning)
+    parameter.check(default)
+    return parameter
+
+
+def parse_cell(source: str, notebook: str) -> dict[str, Parameter]:
+    """Read the source of a parameters cell.
+
+    Parameters
+    ----------
+    source
+        Imports, a docstring and annotated assignments.
+    notebook
+        Name for messages.
+
+    Returns
+    -------
+    dict of str to Parameter
+        In the order of the cell.
+
+    Raises
+    ------
+    InputError
+        For anything else in the cell, or a default that its own type forbids.
+    """
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        raise InputError(
+            f"The parameters cell of notebook {notebook!r} is not Python: {error.msg} in line "
+            f"{error.lineno}."
+        ) from error
+    comments = _comments(source)
+    passive = (ast.Import, ast.ImportFrom, ast.Expr)
+    found = [_parameter(s, comments, notebook) for s in statements if not isinstance(s, passive)]
+    return {parameter.name: parameter for parameter in found}
+
+
+def read_schema(notebook: str, path: Path | None = None) -> dict[str, Parameter]:
+    """Parameters of a notebook.
+
+    Parameters
+    ----------
+    notebook
+        Its name.
+    path
+        Its file, where it is not in the project's folder.
+    """
+    node = read_notebook(path or notebook_path(notebook))
+    return parse_cell(parameters_cell(node, notebook).source, notebook)
+
+
+def _check_names(schema: Mapping[str, Parameter], names, notebook: str) -> None:
+    for name in names:
+        if name not in schema:
+            raise InputError(
+                f"Notebook {notebook!r} has no parameter {name!r}; {suggestion(str(name), schema)}."
+            )
+
+
+def resolve(schema: Mapping[str, Parameter], values: Mapping, notebook: str) -> dict[str, Any]:
+    """All parameters of a notebook, checked: the given ones, and the others' defaults.
+
+    Parameters
+    ----------
+    schema
+        From `read_schema`.
+    values
+        Parameters to change.
+    notebook
+        Name for messages.
+
+    Returns
+    -------
+    dict
+        Every parameter with its value, in the order of the cell; JSON types only.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a wrong type or a value out of range.
+    """
+    _check_names(schema, values, notebook)
+    given = {name: schema[name].check(value) for name, value in values.items()}
+    resolved = {name: given.get(name, parameter.default) for name, parameter in schema.items()}
+    return json.loads(json.dumps(resolved))
+
+
+def changed(schema: Mapping[str, Parameter], resolved: Mapping) -> dict[str, Any]:
+    """Those resolved parameters that differ from their defaults."""
+    default = resolve(schema, {}, "")
+    return {name: value for name, value in resolved.items() if value != default[name]}
+
+
+def parse_assignments(schema: Mapping[str, Parameter], texts: list[str], notebook: str) -> dict:
+    """Read `name=value` texts of the command line.
+
+    A value is read as YAML; where that does not suit the parameter's type, the text itself may
+    (`-p subject=01` for a text).
+
+    Raises
+    ------
+    InputError
+        For a text without "=", a name given twice or unknown, or an unsuitable value.
+    """
+    values = {}
+    for text in texts:
+        name, equals, written = text.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise InputError(f"Parameter {text!r} is not of the form name=value.")
+        if name in values:
+            raise InputError(f"Parameter {name} is given twice.")
+        _check_names(schema, [name], notebook)
+        value = parse_yaml(written, f"parameter {name}")
+        try:
+            values[name] = schema[name].check(value)
+        except InputError:
+            try:
+                values[name] = schema[name].check(written)
+            except InputError:
+                schema[name].check(value)
+    return values
+
+
+def to_source(value: object) -> str:
+    """A JSON value as Python source, texts in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_source, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{to_source(k)}: {to_source(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def rewrite_cell(source: str, resolved: Mapping) -> str:
+    """Source of a parameters cell with the values of a run in place of the defaults.
+
+    Types and comments stay; a value that did not change keeps its spelling.
+    """
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    starts = [sum(map(len, lines[:n])) for n in range(len(lines))]
+    text = b"".join(lines)
+    for statement in reversed(ast.parse(source).body):
+        if not isinstance(statement, ast.AnnAssign) or statement.target.id not in resolved:
+            continue
+        node, value = statement.value, resolved[statement.target.id]
+        if json.loads(json.dumps(ast.literal_eval(node))) == value:
+            continue
+        # ast counts columns in bytes of UTF-8.
+        begin = starts[node.lineno - 1] + node.col_offset
+        end = starts[node.end_lineno - 1] + node.end_col_offset
+        text = text[:begin] + to_source(value).encode() + text[end:]
+    return text.decode()

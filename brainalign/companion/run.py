@@ -1,0 +1,332 @@
+"""Execute notebooks: papermill puts the parameters in, a kernel of its own runs each.
+
+What comes out is the same from run to run: volatile metadata is dropped, what went to stderr is
+kept in a log, and the parameters cell shows the values that were used.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from brainalign.companion import WorkError, provenance
+from brainalign.companion.notebooks import has_tag, notebook_path, parameters_cell, read_notebook
+from brainalign.companion.output import CHANGED_VARIABLE
+from brainalign.companion.parameters import changed, read_schema, resolve, rewrite_cell
+from brainalign.errors import InputError
+from brainalign.files import cache_folder, digest
+
+RESULTS = ("figures", "table.csv", "numbers.json", "provenance.json")
+_END_TAG = "brainalign-end"
+_END_SOURCE = "import brainalign.companion.output as _output\n\n_output.write_modules()"
+# A Unix socket's path has about 100 bytes.
+_LONGEST_SOCKET_FOLDER = 80
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One notebook with all its parameters.
+
+    Attributes
+    ----------
+    notebook : str
+        Its name.
+    path : pathlib.Path
+        Its file.
+    parameters : dict
+        Every parameter's value.
+    changed : dict
+        Those that differ from the defaults.
+    """
+
+    notebook: str
+    path: Path
+    parameters: dict
+    changed: dict
+
+    @property
+    def name(self) -> str:
+        """Name for files: the notebook and a digest of its parameters."""
+        return f"{self.notebook}-{digest(self.parameters)}"
+
+    @property
+    def log(self) -> Path:
+        """File that takes what is not for the page."""
+        return cache_folder() / "logs" / f"{self.name}.log"
+
+
+def plan(notebook: str, values: Mapping, path: Path | None = None) -> Execution:
+    """Check a notebook's name and parameters; nothing is written.
+
+    Raises
+    ------
+    InputError
+        For an unknown notebook or parameter, a wrong type, a value out of range.
+    """
+    path = path or notebook_path(notebook)
+    schema = read_schema(notebook, path)
+    parameters = resolve(schema, values, notebook)
+    return Execution(notebook, path, parameters, changed(schema, parameters))
+
+
+def execute(execution: Execution, folder: Path) -> None:
+    """Execute a notebook and leave it with its results in a folder.
+
+    Parameters
+    ----------
+    execution
+        What to run.
+    folder
+        Empty folder; takes NOTEBOOK.ipynb, provenance.json, modules.json and whatever the
+        notebook leaves.
+
+    Raises
+    ------
+    WorkError
+        If a cell fails or the kernel dies; its sentence names the cell.
+    """
+    import nbformat
+
+    source = read_notebook(execution.path)
+    started, clock = time.time(), time.perf_counter()
+    execution.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(execution.log, "w", encoding="utf-8") as log:
+        try:
+            executed = _run_cells(source, execution, folder, log)
+        except Exception as error:
+            log.write(plain(traceback.format_exc()))
+            raise WorkError(_failure(error, source, execution), execution.log) from None
+        log.write(_stderr(executed))
+    page = clean(executed, execution.parameters)
+    nbformat.write(page, folder / f"{execution.notebook}.ipynb")
+    seconds = time.perf_counter() - clock
+    numbers = folder / "numbers.json"
+    if not numbers.is_file():
+        numbers.write_text("{}\n")
+    provenance.write(execution, folder, started, seconds)
+
+
+def _run_cells(source, execution: Execution, folder: Path, log):
+    """Run the cells in a fresh kernel; the notebook with outputs."""
+    import logging
+
+    import nbformat
+    import papermill
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    notebook = nbformat.from_dict(source)
+    end = nbformat.v4.new_code_cell(_END_SOURCE, id="cell-end", metadata={"tags": [_END_TAG]})
+    notebook.cells = [*notebook.cells, end]
+    with tempfile.TemporaryDirectory(prefix="brainalign-", dir=_socket_folder()) as private:
+        environment = {
+            "BRAINALIGN_OUTPUT": str(folder.resolve()),
+            CHANGED_VARIABLE: json.dumps(execution.changed),
+            "IPYTHONDIR": private,
+            "PYTHONHASHSEED": "0",
+        }
+        return papermill.execute_notebook(
+            notebook,
+            None,
+            parameters=execution.parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            kernel_manager_class=_kernel_manager(Path(private), environment, log),
+        )
+
+
+def _socket_folder() -> str | None:
+    return None if len(tempfile.gettempdir()) < _LONGEST_SOCKET_FOLDER else "/tmp"
+
+
+def _kernel_manager(private: Path, environment: Mapping, log) -> type:
+    """Manager class for one kernel: this very Python, private sockets, output into the log.
+
+    Sockets in a private folder cannot collide when notebooks run side by side, which TCP ports
+    do, and a kernel called "python3" in the user's home cannot take this Python's place.
+    """
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class Manager(AsyncKernelManager):
+        def __init__(self, **options):
+            if sys.platform != "win32":
+                options |= {"transport": "ipc"}
+            super().__init__(**options, connection_file=str(private / "kernel.json"))
+
+        @property
+        def kernel_spec(self):
+            return KernelSpec(resource_dir="", **get_kernel_dict())
+
+        def start_kernel(self, **options):
+            options["env"] = {**os.environ, **options.get("env", {}), **environment}
+            return super().start_kernel(**options, stdout=log, stderr=log)
+
+    return Manager
+
+
+def _failure(error: Exception, source, execution: Execution) -> str:
+    """One sentence about a failed execution."""
+    notebook = execution.notebook
+    name, value = getattr(error, "ename", None), getattr(error, "evalue", None)
+    if name is None:
+        text = plain(str(error)).strip() or type(error).__name__
+        return f"Notebook {notebook} could not be executed: {text.splitlines()[0]}"
+    # papermill counts all cells, including the one it put in after those of the parameters.
+    index = error.cell_index + (not execution.parameters)
+    first = next(i for i, cell in enumerate(source.cells) if has_tag(cell, "parameters"))
+    before = source.cells[: index + 1 if index <= first else index]
+    number = sum(cell.cell_type == "code" for cell in before)
+    line = plain(str(value)).strip().splitlines()
+    return f"Notebook {notebook} failed in code cell {number}: {name}: {line[0] if line else ''}"
+
+
+def plain(text: str) -> str:
+    """Text without terminal colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def _is_stderr(output) -> bool:
+    return output.output_type == "stream" and output.name == "stderr"
+
+
+def _is_widget(output) -> bool:
+    return any("widget-view" in kind for kind in output.get("data", {}))
+
+
+def _stderr(notebook) -> str:
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", []) if _is_stderr(o)]
+    return plain("".join(output.text for output in outputs))
+
+
+def clean(notebook, parameters: Mapping):
+    """Keep of an executed notebook what belongs on a page, the same from run to run.
+
+    Parameters
+    ----------
+    notebook
+        Executed by papermill.
+    parameters
+        The values used; they replace the defaults in the parameters cell, and the cell that
+        papermill put in after it goes.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        Without stderr, progress bars, times, random cell ids and papermill's metadata.
+    """
+    import nbformat
+
+    cells = []
+    for cell in notebook.cells:
+        if has_tag(cell, "injected-parameters") or has_tag(cell, _END_TAG):
+            continue
+        kept = {"id": f"cell-{len(cells):03d}", "cell_type": cell.cell_type, "source": cell.source}
+        volatile = {"papermill", "execution", "collapsed", "scrolled"}
+        kept["metadata"] = {k: v for k, v in cell.metadata.items() if k not in volatile}
+        if not kept["metadata"].get("tags", True):
+            del kept["metadata"]["tags"]
+        if cell.cell_type == "code":
+            count = 1 + sum(c["cell_type"] == "code" for c in cells)
+            kept |= {"execution_count": count, "outputs": _page_outputs(cell.outputs, count)}
+        cells.append(kept)
+    metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    metadata["brainalign"] = {"parameters": dict(parameters)}
+    page = nbformat.from_dict(
+        {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
+    )
+    cell = parameters_cell(page, "executed")
+    cell.source = rewrite_cell(cell.source, parameters)
+    return page
+
+
+def _page_outputs(outputs, count: int) -> list:
+    kept = [output for output in outputs if not (_is_stderr(output) or _is_widget(output))]
+    for output in kept:
+        if output.output_type == "execute_result":
+            output["execution_count"] = count
+    return kept
+
+
+def check_target(target: Path) -> None:
+    """Refuse a folder whose own files a run would replace.
+
+    Raises
+    ------
+    InputError
+        If `target` is a file, or holds results that no run of brainalign left there.
+    """
+    existing = next(path for path in (target, *target.parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"Output folder {str(target)!r}: {str(existing)!r} is a file.")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"Output folder {str(target)!r}: {str(existing)!r} is not writable.")
+    taken = [name for name in RESULTS if (target / name).exists()]
+    if taken and "provenance.json" not in taken:
+        raise InputError(
+            f"Output folder {str(target)!r} holds {taken[0]!r}, which no run of brainalign left "
+            "there; name another folder with -o."
+        )
+
+
+def publish(source: Path, target: Path) -> None:
+    """Move a finished run's files into the target folder, in place of an earlier run's.
+
+    Parameters
+    ----------
+    source
+        Folder on the same file system; empty afterwards.
+    target
+        Made where it does not exist; files that are not results stay.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in sorted({*RESULTS, *os.listdir(source)}):
+        new, old = source / name, target / name
+        if old.is_dir():
+            # A folder cannot be replaced in one step: out of the way first, then deleted.
+            aside = source / f".old-{name}"
+            os.replace(old, aside)
+        elif old.exists() and not new.exists():
+            old.unlink()
+        if new.exists():
+            os.replace(new, old)
+    shutil.rmtree(source)
+
+
+def run_to(execution: Execution, target: Path) -> None:
+    """Execute a notebook and leave everything in a folder, or nothing if it fails.
+
+    Parameters
+    ----------
+    execution
+        What to run.
+    target
+        Gets NOTEBOOK.ipynb, NOTEBOOK.html, figures/, table.csv, numbers.json, provenance.json.
+    """
+    from brainalign.companion.webpage import write_webpage
+
+    target = target.expanduser().resolve()
+    check_target(target)
+    beside = next(path for path in target.parents if path.exists())
+    folder = Path(tempfile.mkdtemp(prefix=".brainalign-", dir=beside))
+    try:
+        execute(execution, folder)
+        write_webpage(folder / f"{execution.notebook}.ipynb")
+        (folder / "figures").mkdir(exist_ok=True)
+        for unseen in ("modules.json", "scores.jsonl"):
+            (folder / unseen).unlink(missing_ok=True)
+        publish(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

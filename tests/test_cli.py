@@ -1,0 +1,140 @@
+"""The command line: what it prints, its exit status, and that it leaves nothing half-written."""
+
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+import tiny_book
+
+from brainalign.cli import main
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return tiny_book.make_project(tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture(autouse=True)
+def inside(project, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(project / ".cache"))
+
+
+def call(capsys, *arguments):
+    """Exit status, standard output and standard error of a command."""
+    try:
+        status = main(list(arguments))
+    except SystemExit as stop:
+        status = stop.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_params(capsys):
+    status, out, err = call(capsys, "params", "tiny")
+    assert (status, err) == (0, "")
+    assert "n_boot = 1000\n    bootstrap samples\n    an integer from 100 to 100,000" in out
+
+
+def test_params_as_json(capsys):
+    schema = json.loads(call(capsys, "params", "tiny", "--json")[1])
+    assert schema["properties"]["study"]["enum"] == ["published", "testbed"]
+    assert schema["properties"]["n_boot"]["default"] == 1000
+    assert schema["properties"]["names"]["description"] == "Wörter, or None"
+
+
+def test_list(capsys):
+    from brainalign.models import zoo_names
+
+    status, out, _ = call(capsys, "list")
+    assert status == 0
+    for name in ("tiny", "Does it grow?", "testbed", "published", "gpt2-xl", *zoo_names()):
+        assert name in out
+
+
+def test_run(capsys, project):
+    (project / "params.yml").write_text("tiny:\n  n_boot: 300\n  names: [x]\n")
+    arguments = ("run", "tiny", "-f", "params.yml", "-p", "n_boot=200", "-o", "out")
+    status, out, err = call(capsys, *arguments)
+    assert (status, out, err) == (0, "out/tiny.html\n", "")
+    record = json.loads((project / "out" / "provenance.json").read_text())
+    assert record["changed_parameters"] == {"n_boot": 200, "names": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "tiny", "-p", "n_bot=3"], "no parameter 'n_bot'; did you mean 'n_boot'"),
+        (["run", "tiny", "-p", "n_boot=abc"], 'n_boot is "abc"; an integer from 100'),
+        (["run", "tiny", "-p", "n_boot=3"], "n_boot is 3; an integer from 100"),
+        (["run", "tiny", "-p", "study=brain"], '"published" or "testbed" is expected'),
+        (["run", "tiny", "-f", "none.yml"], "no parameter file"),
+        (["run", "tinny"], "no notebook 'tinny'"),
+        (["params", "tinny"], "no notebook 'tinny'"),
+        (["book", "--only", "tinny"], "no notebook 'tinny'"),
+        (["book", "--jobs", "0"], "not a positive integer"),
+        (["runn"], "invalid choice: 'runn'"),
+        (["run"], "required: notebook"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(capsys, project, arguments, expected):
+    before = sorted(project.rglob("*"))
+    status, out, err = call(capsys, *arguments, *["-o", "no"] * (arguments[:1] == ["run"]))
+    assert (status, out) == (2, "")
+    assert expected in err and err.count("\n") == 1
+    assert sorted(project.rglob("*")) == before
+
+
+def test_failed_work_is_one_sentence_and_a_log(capsys, project):
+    cells = [tiny_book.code("", "parameters"), tiny_book.code("1 / 0")]
+    path = tiny_book.write_notebook(project, "failing", cells)
+    status, out, err = call(capsys, "run", "failing", "-o", "no")
+    path.unlink()
+    sentence, log = err.splitlines()
+    assert (status, out) == (1, "")
+    expected = "Notebook failing failed in code cell 2: ZeroDivisionError: division by zero"
+    assert sentence == f"brainalign: {expected}"
+    assert "1 / 0" in open(log).read()
+    assert not (project / "no").exists()
+
+
+def test_what_nobody_foresaw_goes_to_a_log(capsys, monkeypatch):
+    monkeypatch.setattr("brainalign.companion.overview.list_everything", lambda: 1 / 0)
+    status, _, err = call(capsys, "list")
+    sentence, log = err.splitlines()
+    assert status == 1 and sentence == "brainalign: ZeroDivisionError: division by zero"
+    assert "Traceback" in open(log).read()
+
+
+def test_status_and_book(capsys, monkeypatch):
+    assert "tiny (published)  never executed" in call(capsys, "status")[1]
+    monkeypatch.setattr("brainalign.companion.book.make_book", lambda *rest: "last/index.html")
+    assert call(capsys, "book")[1].splitlines()[-1] == "last/index.html"
+
+
+def test_zoo(capsys, monkeypatch):
+    import pandas as pd
+
+    calls = []
+    zoo = types.ModuleType("brainalign.studies.testbed.zoo")
+    zoo.zoo_table = lambda: pd.DataFrame({"name": ["nano"], "n_parameters": [6000]})
+    zoo.train = lambda *given: calls.append(given)
+    monkeypatch.setitem(sys.modules, zoo.__name__, zoo)
+    assert "nano" in call(capsys, "zoo", "list")[1]
+    assert call(capsys, "zoo", "train", "nano", "--jobs", "1")[0] == 0
+    assert calls == [(["nano"], 1, None)]
+
+
+def test_outside_of_a_book(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("brainalign.companion.notebooks.project_root", lambda: None)
+    status, _, err = call(capsys, "params", "tiny")
+    assert status == 2 and "No book was found" in err
+
+
+def test_the_module_can_be_called(project):
+    command = [sys.executable, "-m", "brainalign.cli", "params", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project)
+    assert done.returncode == 2 and done.stderr.startswith("brainalign: There is no notebook")

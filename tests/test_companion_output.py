@@ -1,0 +1,105 @@
+"""What notebooks leave behind, without a kernel."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from brainalign.companion import output
+from brainalign.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINALIGN_OUTPUT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **options: calls.append((data, options))
+    )
+    return calls
+
+
+def test_figures_carry_their_alt_text_and_are_closed(folder, shown):
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    output.show(figure, "line", "A line\n from 1 to 2")
+    ((data, options),) = shown
+    assert options["metadata"]["image/png"]["alt"] == "A line from 1 to 2"
+    assert "image/png" in data and not plt.fignum_exists(figure.number)
+    assert (folder / "figures" / "line.txt").read_text() == "A line from 1 to 2\n"
+    assert (folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figures" / "line.svg").read_text().startswith("<?xml")
+
+
+def test_equal_figures_are_equal_files():
+    def draw():
+        figure, axes = plt.subplots()
+        axes.plot([1, 2], label="a")
+        axes.legend()
+        images = [output._image(figure, kind) for kind in ("png", "svg")]
+        plt.close(figure)
+        return images
+
+    assert draw() == draw()
+
+
+@pytest.mark.parametrize(("name", "alt"), [("a/b", "text"), ("", "text"), ("a", " \n")])
+def test_figures_need_a_name_and_an_alt_text(name, alt):
+    with pytest.raises(InputError):
+        output.show(None, name, alt)
+
+
+def test_recorded_numbers_add_up(folder):
+    output.record({"r (aSTS)": np.float32(0.5), "n_models": np.int64(9), "open": np.nan})
+    output.record({"yes": np.bool_(True), "n_models": 10})
+    numbers = json.loads((folder / "numbers.json").read_text())
+    assert numbers == {"r__aSTS_": 0.5, "n_models": 10, "open": None, "yes": 1}
+
+
+def test_only_numbers_are_recorded(folder):
+    with pytest.raises(InputError, match="'name' is 'text'; a number is expected"):
+        output.record({"name": "text"})
+    with pytest.raises(InputError, match="have the name 'a_b'"):
+        output.record({"a b": 1, "a-b": 2})
+    assert not (folder / "numbers.json").exists()
+
+
+def test_tables_can_be_read_by_ear_and_kept(folder, shown):
+    numbers = {"n": [12345, 1, 0], "r": [-0.12345, np.nan, 0.00001]}
+    frame = pd.DataFrame({"model": ["a<b", "c", "d"], **numbers, "kept": [True, False, True]})
+    output.table(frame, "table", 'Scores & "more"')
+    soup = BeautifulSoup(shown[0][0]["text/html"], "html.parser")
+    assert soup.caption.text == 'Scores & "more"'
+    assert [cell["scope"] for cell in soup.thead.find_all("th")] == ["col"] * 4
+    rows = [[cell.text for cell in row.find_all(["th", "td"])] for row in soup.tbody("tr")]
+    assert rows == [
+        ["a<b", "12,345", "−0.123", "yes"],
+        ["c", "1", "–", "no"],
+        ["d", "0", "0.000", "yes"],
+    ]
+    assert [cell["class"] for cell in soup.tr("th")] == [["text"], ["number"], ["number"], ["text"]]
+    assert soup.tbody.th["scope"] == "row"
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "table.csv"), frame)
+
+
+def test_other_tables_are_only_shown(folder, shown):
+    output.table(pd.DataFrame({"a": [1]}), "other", "Other")
+    assert len(shown) == 1 and not (folder / "table.csv").exists()
+
+
+def test_command_keeps_what_this_run_changed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(output.CHANGED_VARIABLE, json.dumps({"study": "published", "n_boot": 200}))
+    command = output.command("other", n_boot=500, names=["a b", None], wide=True)
+    assert command == (
+        "brainalign run other -p study=published -p n_boot=500 "
+        "-p 'names=[\"a b\", null]' -p wide=true -o my-other"
+    )
