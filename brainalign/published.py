@@ -1,0 +1,214 @@
+"""What Bonnasse-Gahot & Pallier (2024) printed and drew, as tables.
+
+Values were digitised from the figures that the authors' notebooks stored; `published/README.md`
+says how. `score_table` gives them the columns of a computed score table, so that one piece of code
+draws both.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from brainalign.errors import InputError
+from brainalign.files import PACKAGE
+
+FOLDER = PACKAGE / "published"
+SOURCE = "published values (digitised)"
+Column = Literal["value_pixel_only", "value"]
+SCORE_COLUMNS = [
+    *("model", "family", "kind", "seed", "n_parameters"),
+    *("voxels", "statistic", "hemisphere", "score"),
+    *("source", "layer_rule", "hemisphere_rule"),
+]
+_HEMISPHERES = {"mean": "both", "L": "L", "R": "R", "LmR": "L-R"}
+_VOXELS = {"wb": ("all", "mean"), "rv": ("reliable", "mean"), "p90": ("all", "90th percentile")}
+_BASELINES = {
+    "random_vector_300d": ("random-vectors-300", "random vectors"),
+    "random_vector_1024d": ("random-vectors-1024", "random vectors"),
+    "random_embedding_300d": ("random-embeddings-300", "random embeddings"),
+    "random_embedding_1024d": ("random-embeddings-1024", "random embeddings"),
+    "glove": ("glove-300", "word vectors"),
+}
+
+
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(FOLDER / f"{name}.csv")
+
+
+def models(language: Literal["en", "fr", "cn"] = "en") -> pd.DataFrame:
+    """The paper's language models: name, hub address, family, parameters, layers, width."""
+    if language not in ("en", "fr", "cn"):
+        raise InputError(f"language is {language!r}; 'en', 'fr' or 'cn' is expected.")
+    return _read(f"models_{language}")
+
+
+def brain_scores() -> pd.DataFrame:
+    """Every digitised brain score: model, panel, value, unc95, value_pixel_only, source, ..."""
+    return _read("brain_scores_digitised")
+
+
+def tests() -> pd.DataFrame:
+    """Every correlation printed on a figure, with its p value and what the points give."""
+    return _read("published_tests")
+
+
+def single_predictor_fits() -> pd.DataFrame:
+    """Line of every mean score on ln(parameters), from the digitised points."""
+    return _read("derived_single_predictor_fits")
+
+
+def ols() -> pd.DataFrame:
+    """The printed regressions on ln(parameters), number of layers and width."""
+    return _read("ols")
+
+
+def roi_slopes() -> pd.DataFrame:
+    """Slope of the score on ln(parameters) in each region of interest and hemisphere."""
+    return _read("roi_slopes")
+
+
+def isc_summary() -> pd.DataFrame:
+    """Voxels, hemispheres and inter-subject correlation of the three languages."""
+    return _read("isc_summary")
+
+
+def printed_correlation(dependent: str, predictor: str = "ln n_parameters") -> pd.Series:
+    """The printed test of one score against one predictor over all 28 models.
+
+    Parameters
+    ----------
+    dependent
+        Panel: "wb_mean", "rv_LmR", "p90_LmR", "roi_TP L-R", ...
+    predictor
+        As in the table of tests.
+
+    Returns
+    -------
+    pandas.Series
+        Row of `tests()`.
+
+    Raises
+    ------
+    InputError
+        If the paper printed no such test.
+    """
+    table = tests()
+    found = table[
+        (table["dependent"] == dependent)
+        & (table["predictor"] == predictor)
+        & (table["n"] == len(models()))
+    ]
+    if len(found) != 1:
+        raise InputError(f"The paper prints no correlation of {dependent!r} with {predictor!r}.")
+    return found.iloc[0]
+
+
+def _values(column: Column, names: list[str] | None) -> pd.DataFrame:
+    """Model, panel and score of the digitised points, with family, kind, size and source."""
+    if column not in ("value_pixel_only", "value"):
+        raise InputError(f"column is {column!r}; 'value_pixel_only' or 'value' is expected.")
+    known = models().rename(columns={"name": "model"})
+    unknown = sorted(set(names or []) - set(known["model"]))
+    if unknown:
+        raise InputError(
+            f"The published scores have no model {unknown[0]!r}; they have "
+            f"{', '.join(known['model'])}."
+        )
+    table = brain_scores()
+    # Printed values and differences of figures were not read off pixels and stand in `value` only.
+    table["score"] = table[column].fillna(table["value"])
+    wanted = known["model"] if names is None else names
+    language = table[table["model"].isin(wanted)].merge(
+        known[["model", "family", "n_parameters"]], on="model"
+    )
+    return _labelled(
+        pd.concat(
+            [
+                language.assign(kind="language model", seed=pd.NA),
+                _baselines(table),
+            ]
+        )
+    )
+
+
+def _baselines(table: pd.DataFrame) -> pd.DataFrame:
+    controls = table[table["model"].isin(_BASELINES)].copy()
+    controls["kind"] = [_BASELINES[name][1] for name in controls["model"]]
+    controls["model"] = [_BASELINES[name][0] for name in controls["model"]]
+    return controls.assign(family=controls["kind"], n_parameters=np.nan, seed=pd.NA)
+
+
+def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(
+        seed=table["seed"].astype("Int64"),
+        source=SOURCE,
+        layer_rule="published",
+        hemisphere_rule="published",
+    )
+
+
+def score_table(
+    column: Column = "value_pixel_only", names: list[str] | None = None
+) -> pd.DataFrame:
+    """Scores of the 28 models and of the paper's controls, in the columns of a score table.
+
+    Parameters
+    ----------
+    column
+        "value_pixel_only" is what the pixels give; "value" was shifted to agree with the printed
+        regressions.
+    names
+        Language models to keep; None keeps all 28. Controls are always kept.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model, voxels ("all", "reliable"), statistic ("mean", "90th percentile") and
+        hemisphere ("both", "L", "R", "L-R"), where the paper gives the value. Of the untrained
+        models it gives L-R in reliable voxels only.
+
+    Raises
+    ------
+    InputError
+        For another column or an unknown model.
+    """
+    values = _values(column, names)
+    untrained = values["panel"] == "rv_LmR_untrained_seed1"
+    values.loc[untrained, "kind"] = "untrained"
+    values.loc[untrained, "model"] += ":untrained-1"
+    values.loc[untrained, "seed"] = 1
+    values.loc[untrained, "panel"] = "rv_LmR"
+    parts = values["panel"].str.extract(r"^(?P<area>wb|rv|p90)_(?P<side>mean|L|R|LmR)$")
+    values = values[parts["area"].notna()]
+    parts = parts.dropna()
+    values["voxels"] = [_VOXELS[area][0] for area in parts["area"]]
+    values["statistic"] = [_VOXELS[area][1] for area in parts["area"]]
+    values["hemisphere"] = parts["side"].map(_HEMISPHERES)
+    return values[SCORE_COLUMNS].reset_index(drop=True)
+
+
+def region_table(
+    column: Column = "value_pixel_only", names: list[str] | None = None
+) -> pd.DataFrame:
+    """Scores in the seven regions of interest, with the columns of `regions.roi_table`.
+
+    Parameters
+    ----------
+    column, names
+        As for `score_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model, region and hemisphere ("L", "R").
+    """
+    values = _values(column, names)
+    parts = values["panel"].str.extract(r"^roi_(?P<roi>\w+)_(?P<side>[LR])$")
+    values = values.assign(roi=parts["roi"], hemisphere=parts["side"]).dropna(subset="roi")
+    counts = roi_slopes().set_index("roi")["n_voxels_per_hemisphere"]
+    values["n_voxels"] = values["roi"].map(counts)
+    columns = [name for name in SCORE_COLUMNS if name not in ("voxels", "statistic")]
+    columns.insert(columns.index("hemisphere"), "roi")
+    columns.insert(columns.index("score"), "n_voxels")
+    return values[columns].reset_index(drop=True)

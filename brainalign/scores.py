@@ -1,0 +1,151 @@
+"""One way to the score table of a study, whether its scores were published or are computed here."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+import xarray as xr
+
+from brainalign import published
+from brainalign.errors import InputError
+from brainalign.lateralization import hemisphere_table
+from brainalign.regions import roi_table
+from brainalign.scaling import CEILING, SIMULATED, control_names
+from brainalign.study import HemisphereRule, Study, voxel_coordinates
+
+PUBLISHED = "published"
+LayerRule = Literal["nested", "published"]
+
+
+@dataclass(frozen=True)
+class StudyScores:
+    """Scores of one study, summed up.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Columns model, family, kind, seed, n_parameters, voxels, statistic, hemisphere, score, and
+        how they came about: source, layer_rule, hemisphere_rule.
+    regions : pandas.DataFrame or None
+        Columns model, family, kind, seed, n_parameters, roi, hemisphere, n_voxels, score; None for
+        a study without regions of interest.
+    truth : xarray.Dataset or None
+        What a simulated study knows of itself.
+    """
+
+    table: pd.DataFrame
+    regions: pd.DataFrame | None = None
+    truth: xr.Dataset | None = field(default=None, repr=False)
+
+
+def study_scores(
+    study: str,
+    models: list[str] | None = None,
+    controls: list[str] | None = None,
+    untrained_seeds: int = 0,
+    layer_rule: LayerRule = "nested",
+    hemispheres: HemisphereRule = "anatomical",
+    hrf: str = "glover",
+    **options,
+) -> StudyScores:
+    """Load the published scores, or encode a study with language models and controls.
+
+    Parameters
+    ----------
+    study
+        "published", or a study of `brainalign.studies`.
+    models
+        Language models; None takes the paper's 28 or all that come with the package.
+    controls
+        Random vectors and embeddings; None takes `scaling.control_names()`, and [] none. The
+        published scores come with the paper's own.
+    untrained_seeds
+        So many untrained copies of every model are encoded too.
+    layer_rule, hemispheres, hrf
+        "nested" or "published" choice of layers; "anatomical" or "published" sides; hemodynamic
+        response. The published scores were made with the paper's rules and stay as they are.
+    **options
+        Of the study, such as its seed. The published scores have none and ignore them.
+
+    Returns
+    -------
+    StudyScores
+    """
+    if study == PUBLISHED:
+        return StudyScores(
+            published.score_table(names=models), published.region_table(names=models)
+        )
+    # Imported here because encoding brings torch with it, which the published scores do not need.
+    from brainalign.encoding import EncodingSettings, brain_scores, encode
+    from brainalign.models import zoo_names
+    from brainalign.reliability import leave_one_out_isc, reliable_voxels
+    from brainalign.studies import load_study
+
+    loaded = load_study(study, **options)
+    names = zoo_names() if models is None else list(models)
+    names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
+    names += control_names() if controls is None else list(controls)
+    encoded = encode(loaded, list(dict.fromkeys(names)), EncodingSettings(hrf=hrf))
+    reliable = reliable_voxels(leave_one_out_isc(loaded))
+    return summarise(loaded, brain_scores(encoded, layer_rule), reliable, layer_rule, hemispheres)
+
+
+def summarise(
+    study: Study,
+    scores: xr.DataArray,
+    reliable: xr.DataArray,
+    layer_rule: LayerRule = "nested",
+    hemispheres: HemisphereRule = "anatomical",
+) -> StudyScores:
+    """Sum up voxelwise scores per hemisphere and per region.
+
+    Parameters
+    ----------
+    study
+        The study that was encoded.
+    scores
+        Dims (model, voxel), from `encoding.brain_scores`.
+    reliable
+        Dim (voxel), bool.
+    layer_rule
+        The rule that `scores` were made with, for the record.
+    hemispheres
+        Rule for the midline.
+
+    Returns
+    -------
+    StudyScores
+        The noise ceiling of a simulated study is in both tables as one more "model".
+    """
+    if scores.sizes["voxel"] != study.n_voxels:
+        raise InputError(
+            f"The scores have {scores.sizes['voxel']} voxels; study {study.name!r} has "
+            f"{study.n_voxels}."
+        )
+    parts = [scores]
+    if study.truth is not None:
+        parts.append(_ceiling(study))
+    how = {
+        "source": SIMULATED if study.simulated else study.citation or study.name,
+        "layer_rule": layer_rule,
+    }
+    table = pd.concat([hemisphere_table(part, reliable, hemispheres) for part in parts])
+    regions = None
+    if (study.voxels["roi"] != "").any():
+        regions = pd.concat([roi_table(part) for part in parts], ignore_index=True).assign(**how)
+    return StudyScores(
+        table.assign(**how)[published.SCORE_COLUMNS].reset_index(drop=True), regions, study.truth
+    )
+
+
+def _ceiling(study: Study) -> xr.DataArray:
+    """Expected score of a perfect model, in the shape of brain scores."""
+    coords = {
+        "model": [CEILING],
+        "family": ("model", [CEILING]),
+        "kind": ("model", [CEILING]),
+        "n_parameters": ("model", [float("nan")]),
+        **voxel_coordinates(study.voxels),
+    }
+    values = study.truth["noise_ceiling"].values[None]
+    return xr.DataArray(values, dims=("model", "voxel"), coords=coords)
