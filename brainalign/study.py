@@ -87,6 +87,8 @@ class Study:
     has_average : bool
         Whether `Run.load("average")` gives the average subject directly. Otherwise it is the mean
         of the listeners' standardised responses.
+    options : dict
+        What the study was loaded with, so that it can be loaded again.
     licence, citation : str
         Of the data.
     """
@@ -103,6 +105,7 @@ class Study:
     simulated: bool = False
     truth: xr.Dataset | None = field(default=None, repr=False)
     has_average: bool = False
+    options: dict = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
 
