@@ -1,0 +1,75 @@
+"""Files are whole or absent; folders are where they are said to be; work is spread in order."""
+
+import hashlib
+import os
+
+import pytest
+
+from brainalign import files
+from brainalign.parallel import map_processes
+
+
+def test_atomic_path_leaves_nothing_half_written(tmp_path):
+    target = tmp_path / "deep" / "result.txt"
+    with files.atomic_path(target) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(target.parent) == ["result.txt"]
+
+
+def test_atomic_path_makes_folders(tmp_path):
+    with files.atomic_path(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "file").touch()
+    assert (tmp_path / "folder" / "file").is_file()
+
+
+def test_checksums(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"brain" * 1000)
+    assert files.file_sha256(path) == hashlib.sha256(b"brain" * 1000).hexdigest()
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
+    assert files.digest([1]) != files.digest(["1"])
+
+
+def test_source_digest_covers_packages(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "one.py").write_text("x = 1")
+    (tmp_path / "two.py").write_text("y = 1")
+    before = files.source_digest(["part", "two"])
+    assert before == files.source_digest(["part", "two"])
+    (tmp_path / "part" / "one.py").write_text("x = 2")
+    assert before != files.source_digest(["part", "two"])
+
+
+def test_folders_follow_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path))
+    monkeypatch.setenv("BRAINALIGN_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("BRAINALIGN_OUTPUT", raising=False)
+    assert files.cache_folder() == tmp_path
+    assert files.data_folder() == tmp_path / "data"
+    assert files.output_folder() is None
+    monkeypatch.delenv("BRAINALIGN_CACHE")
+    assert files.cache_folder() == files.project_root() / ".cache"
+
+
+def _square(number):
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    return number**2
+
+
+def _fail(number):
+    raise ValueError(f"item {number}")
+
+
+def test_processes_keep_the_order_and_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert map_processes(_square, range(5), jobs=2) == [0, 1, 4, 9, 16]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    with pytest.raises(ValueError, match="item"):
+        map_processes(_fail, range(3), jobs=2)
+    assert map_processes(len, ["abc"], jobs=4) == [3]
