@@ -203,7 +203,9 @@ def select_voxels(study: Study, keep: np.ndarray) -> Study:
 
 def voxel_coordinates(voxels: pd.DataFrame) -> dict[str, tuple[str, np.ndarray]]:
     """Voxel table as coordinates of an xarray dimension `voxel`."""
-    return {name: ("voxel", voxels[name].to_numpy()) for name in VOXEL_COLUMNS}
+    # Strings of fixed width: xarray copies arrays of Python objects one by one.
+    kinds = dict.fromkeys(VOXEL_COLUMNS, str) | dict.fromkeys("xyz", float)
+    return {name: ("voxel", voxels[name].to_numpy(dtype=kinds[name])) for name in VOXEL_COLUMNS}
 
 
 def standardise(values: np.ndarray) -> np.ndarray:
@@ -221,10 +223,11 @@ def standardise(values: np.ndarray) -> np.ndarray:
     """
     values = np.asarray(values, dtype=np.float32)
     centred = values - values.mean(axis=0)
-    scale = centred.std(axis=0)
+    scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(values))
     # A column that is constant up to rounding must not be blown up to unit variance.
-    constant = scale <= 1e-6 * np.abs(values).max(axis=0, initial=0)
-    return centred / np.where(constant, np.inf, scale)
+    largest = np.maximum(values.max(axis=0, initial=0), -values.min(axis=0, initial=0))
+    centred /= np.where(scale <= 1e-6 * largest, np.inf, scale)
+    return centred
 
 
 def voxel_size(affine: np.ndarray) -> float:

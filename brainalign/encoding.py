@@ -1,0 +1,354 @@
+"""Brain scores: how well each layer of a language model predicts each voxel of a study.
+
+One labelled file per study, model and settings, found again by its key. An interrupted run
+continues with the first layer that is not on disk.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from filelock import FileLock
+
+from brainalign import activations
+from brainalign.activations import ActivationSettings, extract
+from brainalign.errors import InputError
+from brainalign.files import atomic_path, cache_folder, digest, output_folder, source_digest
+from brainalign.fitting import EncodingSettings, LayerFit, layer_fitter
+from brainalign.models import check_name, describe, fingerprint
+from brainalign.parallel import cpu_count, map_processes, progress
+from brainalign.study import AVERAGE, Study, voxel_coordinates
+
+# Modules whose source decides what the scores are.
+SOURCES = (
+    *activations.SOURCES,
+    *("regressors", "factorisations", "ridge", "fitting", "encoding"),
+)
+# Larger models are extracted one after the other, on all cores and with one copy in memory.
+PARALLEL_PARAMETERS = 200_000_000
+LayerRule = Literal["nested", "published"]
+Part = Literal["joint", "unique"]
+
+
+def score_key(study_fingerprint: str, model: str, settings: EncodingSettings) -> str:
+    """Key under which scores are kept: data, model, settings and the code that made them.
+
+    Parameters
+    ----------
+    study_fingerprint
+        `Study.fingerprint`.
+    model
+        Name of a model.
+    settings
+        All of them; those that have no effect on the result do not count.
+
+    Returns
+    -------
+    str
+    """
+    chosen = asdict(settings)
+    chosen["activations"].pop("batch_size")
+    chosen["alphas"] = settings.alpha_grid.tolist()
+    if settings.hrf != "fir":
+        chosen.pop("delays")
+    if not settings.nuisance:
+        chosen.pop("nuisance_columns")
+    return digest([study_fingerprint, model, fingerprint(model), chosen, source_digest(SOURCES)])
+
+
+def encode(
+    study: Study,
+    models: Iterable[str],
+    settings: EncodingSettings | None = None,
+    folder: Path | str | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+) -> list[xr.Dataset]:
+    """Scores of language models on a study: found, or computed and kept.
+
+    Text is read into several models at once by other processes, so that a script must call this
+    below `if __name__ == "__main__":`, or with `jobs=1`.
+
+    Parameters
+    ----------
+    study
+        Words and responses.
+    models
+        Names, see `brainalign.models`.
+    settings
+        By default `EncodingSettings()`.
+    folder
+        Folder of the score files, by default `scores` in the cache.
+    device
+        "cpu" or "cuda".
+    jobs
+        Processes that read text into models; by default one per core.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        One per model, float32. `r` (model, layer, voxel) is the mean over folds of the Pearson
+        correlations `r_fold` (fold, layer, voxel), NaN for a voxel that is constant in a run;
+        `r_inner` (fold, layer, voxel) the scores of the inner validation runs; `alpha` (fold,
+        layer), with (voxel) where each has its own. With nuisance features these are the scores
+        of both bands together, `band_ratio` (fold, layer, voxel) the ratio of their penalties,
+        and `r_nuisance` (fold, voxel) the score of the nuisance features alone; `r_unique` (model,
+        layer, voxel) is the mean of `r_fold - r_nuisance`. The attribute `settings` is JSON: how it
+        was made, and the warnings.
+
+    Raises
+    ------
+    InputError
+        For unknown models, subjects and settings, and for data that cannot be fitted.
+    """
+    settings = settings or EncodingSettings()
+    folder = Path(folder) if folder is not None else cache_folder() / "scores"
+    names = [models] if isinstance(models, str) else list(models)
+    keys = {name: score_key(study.fingerprint, check_name(name), settings) for name in names}
+    paths = {name: folder / f"{key}.nc" for name, key in keys.items()}
+    missing = [name for name, path in paths.items() if not path.is_file()]
+    if missing:
+        _check_subject(study, settings.subject)
+        folder.mkdir(parents=True, exist_ok=True)
+        _extract_all(study, missing, settings.activations, device, jobs)
+    fit = layer_fitter(study, settings, device)
+    for name in progress(missing, desc="encoding"):
+        with FileLock(folder / f"{keys[name]}.lock"):
+            if not paths[name].is_file():
+                _encode_model(study, name, settings, keys[name], paths[name], fit, device)
+    for name, key in keys.items():
+        _record_use(study, name, settings, key)
+    return [xr.load_dataset(paths[name], engine="h5netcdf") for name in names]
+
+
+def choose_layer(
+    scores: xr.Dataset, rule: LayerRule = "nested", part: Part = "joint"
+) -> xr.DataArray:
+    """One score per voxel from those of all layers.
+
+    Parameters
+    ----------
+    scores
+        One model's, from `encode`.
+    rule
+        "nested": in each fold the layer with the best inner score, then the mean over folds;
+        "published": the best test score of all layers, which is biased upwards (Bonnasse-Gahot &
+        Pallier 2024, code).
+    part
+        "joint", or "unique": what the model adds to nuisance features. The layer is that of the
+        same rule for this part.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dim (voxel). NaN where the voxel is constant in a run.
+
+    Raises
+    ------
+    InputError
+        For another rule or part, and for the unique part of scores without nuisance features.
+    """
+    if rule not in ("nested", "published"):
+        raise InputError(f"The layer rule is {rule!r}; 'nested' or 'published' is expected.")
+    if part not in ("joint", "unique"):
+        raise InputError(f"part is {part!r}; 'joint' or 'unique' is expected.")
+    if part == "unique" and "r_nuisance" not in scores:
+        raise InputError("The unique part needs scores that were made with nuisance features.")
+    fold = scores["r_fold"] - (scores["r_nuisance"] if part == "unique" else 0)
+    if rule == "published":
+        return fold.mean("fold", skipna=False).max("layer").rename("r")
+    # The nuisance score is the same for every layer: the joint inner score orders both parts.
+    best = scores["r_inner"].fillna(-np.inf).argmax("layer")
+    return fold.isel(layer=best).mean("fold", skipna=False).drop_vars(
+        ["layer", "layer_name"], errors="ignore"
+    ).rename("r")  # fmt: skip
+
+
+def brain_scores(
+    scores: Sequence[xr.Dataset], rule: LayerRule = "nested", part: Part = "joint"
+) -> xr.DataArray:
+    """Scores of several models on the same voxels, one per model and voxel.
+
+    Parameters
+    ----------
+    scores
+        From `encode`.
+    rule, part
+        See `choose_layer`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (model, voxel); coordinates of the voxels, and `family`, `kind`, `n_parameters`,
+        `n_layers`, `n_hidden` of the models.
+
+    Raises
+    ------
+    InputError
+        As `choose_layer`, and for no scores or scores of different voxels.
+    """
+    if not scores:
+        raise InputError("There are no scores; those of at least one model are expected.")
+    sizes = sorted({one.sizes["voxel"] for one in scores})
+    if len(sizes) > 1:
+        raise InputError(f"The scores have {sizes} voxels; scores of one study are expected.")
+    infos = [json.loads(one.attrs["settings"])["model"] for one in scores]
+    values = np.stack([choose_layer(one, rule, part).to_numpy() for one in scores])
+    fields = ("family", "kind", "n_parameters", "n_layers", "n_hidden")
+    coords = {
+        "model": [info["name"] for info in infos],
+        **{name: ("model", [info[name] for info in infos]) for name in fields},
+        **{name: c for name, c in scores[0].coords.items() if c.dims == ("voxel",)},
+    }
+    attrs = {"layer_rule": rule, "part": part}
+    return xr.DataArray(values, coords, dims=("model", "voxel"), name="r", attrs=attrs)
+
+
+def _check_subject(study: Study, subject: str) -> None:
+    if subject not in (*study.subjects, AVERAGE):
+        raise InputError(
+            f"Study {study.name!r} has no subject {subject!r}; it has "
+            f"{', '.join((*study.subjects, AVERAGE))}."
+        )
+
+
+def _extract_all(
+    study: Study,
+    names: list[str],
+    settings: ActivationSettings,
+    device: str,
+    jobs: int | None,
+) -> None:
+    """Make sure that the models' activations are on disk."""
+    # Words and text only: loaders of responses need not survive the way to another process.
+    runs = tuple(replace(run, load=_no_responses) for run in study.runs)
+    words = replace(study, runs=runs, mask=None, truth=None)
+    infos = sorted((describe(name) for name in names), key=lambda info: -info.n_parameters)
+    # Baselines have no parameters; they are drawn faster than a process starts.
+    models = [info.name for info in infos if info.n_parameters]
+    large = any(info.n_parameters > PARALLEL_PARAMETERS for info in infos)
+    jobs = 1 if large or device != "cpu" else jobs or cpu_count()
+    items = [(words, name, settings, device) for name in models]
+    map_processes(_extract_one, items, jobs, title="reading text into models")
+    for info in infos:
+        if not info.n_parameters:
+            extract(study, info.name, settings)
+
+
+def _no_responses(subject: str) -> np.ndarray:
+    raise InputError(f"Responses of {subject!r} are not at hand where activations are extracted.")
+
+
+def _extract_one(item: tuple[Study, str, ActivationSettings, str]) -> None:
+    study, name, settings, device = item
+    extract(study, name, settings, device=device)
+
+
+def _encode_model(
+    study: Study,
+    name: str,
+    settings: EncodingSettings,
+    key: str,
+    path: Path,
+    fit: LayerFit,
+    device: str,
+) -> None:
+    """Fit layer by layer, each kept until all are there, and write the model's scores."""
+    arrays = extract(study, name, settings.activations, device=device)
+    layer_names = list(arrays[0].attrs["layers"])
+    parts = path.with_suffix(".layers")
+    for layer in progress(range(len(layer_names)), desc=name, leave=False):
+        part = parts / f"{layer}.nc"
+        if not part.is_file():
+            features = [np.asarray(array[:, layer], dtype=np.float32) for array in arrays]
+            _save(fit(features), part)
+    layers = [
+        xr.load_dataset(parts / f"{k}.nc", engine="h5netcdf") for k in range(len(layer_names))
+    ]
+    _save(_assemble(study, name, settings, key, layers, layer_names), path)
+    shutil.rmtree(parts)
+
+
+def _assemble(
+    study: Study,
+    name: str,
+    settings: EncodingSettings,
+    key: str,
+    layers: list[xr.Dataset],
+    layer_names: list[str],
+) -> xr.Dataset:
+    """All layers of a model as one labelled dataset."""
+    joint = xr.concat(layers, "layer", data_vars="all", combine_attrs="drop")
+    if settings.nuisance:
+        joint["r_nuisance"] = joint["r_nuisance"].isel(layer=0)
+    joint = joint.transpose("fold", "layer", ...)
+    mean = joint["r_fold"].mean("fold", skipna=False)
+    joint["r"] = mean.expand_dims(model=[name])
+    if settings.nuisance:
+        unique = (joint["r_fold"] - joint["r_nuisance"]).mean("fold", skipna=False)
+        joint["r_unique"] = unique.expand_dims(model=[name])
+    at_edge = float(np.mean([layer.attrs["alphas_at_edge"] for layer in layers]))
+    how = {
+        "study": _about(study),
+        "model": asdict(describe(name)),
+        "encoding": asdict(settings),
+        "key": key,
+        "alphas_at_edge": at_edge,
+        "warnings": _warnings(settings, at_edge),
+        "versions": _versions(),
+    }
+    return joint.assign_coords(
+        fold=np.arange(len(study.runs)),
+        layer=np.arange(len(layer_names)),
+        layer_name=("layer", layer_names),
+        **voxel_coordinates(study.voxels),
+    ).assign_attrs(settings=json.dumps(how))
+
+
+def _warnings(settings: EncodingSettings, at_edge: float) -> list[str]:
+    if not at_edge:
+        return []
+    low, high, _ = settings.alphas
+    return [
+        f"{at_edge:.0%} of the chosen alphas lie at an end of the grid, 1e{low:g} or 1e{high:g}; "
+        "a better one may lie beyond."
+    ]
+
+
+def _about(study: Study) -> dict:
+    fields = ("name", "language", "fingerprint", "simulated", "tr", "trim", "licence", "citation")
+    return {name: getattr(study, name) for name in fields} | {"n_subjects": len(study.subjects)}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    packages = ("brainalign", "numpy", "torch", "transformers", "tokenizers", "himalaya", "scipy")
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _save(dataset: xr.Dataset, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+
+
+def _record_use(study: Study, name: str, settings: EncodingSettings, key: str) -> None:
+    """Note that the running notebook has read these scores."""
+    folder = output_folder()
+    if folder is None:
+        return
+    about = {"name": study.name, "options": study.options}
+    line = {"study": about, "model": name, "settings": asdict(settings), "key": key}
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "scores.jsonl", "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")

@@ -1,0 +1,179 @@
+"""One layer of a language model to its scores: regressors, responses, ridge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from brainalign.activations import ActivationSettings
+from brainalign.errors import InputError
+from brainalign.regressors import (
+    FIR_DELAYS,
+    NUISANCE_COLUMNS,
+    Hrf,
+    nuisance_features,
+    run_regressors,
+)
+from brainalign.ridge import (
+    RidgeResult,
+    Validation,
+    banded_leave_one_run_out,
+    leave_one_run_out,
+    validation_runs,
+)
+from brainalign.study import AVERAGE, Study, standardise
+
+LayerFit = Callable[[list[np.ndarray]], xr.Dataset]
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How a language model's activations are fitted to responses.
+
+    Attributes
+    ----------
+    subject : str
+        A listener's name, or "average".
+    hrf : str
+        Haemodynamic response, see `regressors.hrf_operator`.
+    delays : tuple of int
+        Delays of hrf "fir", in scans.
+    alphas : tuple
+        The ridge penalties: the exponents of ten of the lowest and the highest one, and their
+        number.
+    alpha_per_voxel : bool
+        Whether every voxel has its own alpha.
+    validation : str
+        Runs that choose alpha: "all" training runs in turn, or the "first" one only.
+    nuisance : bool
+        Whether nuisance features enter as a band of their own.
+    nuisance_columns : tuple of str
+        These features, see `regressors.nuisance_features`.
+    activations : ActivationSettings
+        How the text goes through the model.
+    """
+
+    subject: str = AVERAGE
+    hrf: Hrf = "glover"
+    delays: tuple[int, ...] = FIR_DELAYS
+    alphas: tuple[float, float, int] = (2.0, 7.0, 16)
+    alpha_per_voxel: bool = False
+    validation: Validation = "all"
+    nuisance: bool = False
+    nuisance_columns: tuple[str, ...] = NUISANCE_COLUMNS
+    activations: ActivationSettings = field(default_factory=ActivationSettings)
+
+    def __post_init__(self):
+        validation_runs(3, self.validation)
+        low, high, n_alphas = self.alphas
+        if n_alphas < 1 or high < low:
+            raise InputError(
+                f"alphas is {tuple(self.alphas)}; (lowest exponent, highest exponent, number from "
+                "1) is expected."
+            )
+
+    @property
+    def alpha_grid(self) -> np.ndarray:
+        """The ridge penalties."""
+        low, high, n_alphas = self.alphas
+        return np.logspace(low, high, n_alphas)
+
+
+def load_responses(study: Study, subject: str = AVERAGE) -> list[np.ndarray]:
+    """Responses of one subject to every run, trimmed and standardised.
+
+    Parameters
+    ----------
+    study
+        Words and responses.
+    subject
+        A listener's name, or "average".
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One per run, (n_scans without the trimmed, n_voxels), float32.
+    """
+    start, end = study.trim
+    kept = [slice(start, run.n_scans - end) for run in study.runs]
+    return [
+        standardise(study.responses(number, subject).to_numpy()[0][scans])
+        for number, scans in enumerate(kept)
+    ]
+
+
+def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") -> LayerFit:
+    """Function that fits one layer after the other to the same responses.
+
+    Parameters
+    ----------
+    study
+        Words and responses.
+    settings
+        Of the fit.
+    device
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    callable
+        Takes word features, one array (n_words, n_units) per run; gives `r_fold`, `r_inner`,
+        `alpha` and, with nuisance features, `band_ratio` and `r_nuisance`, dims (fold, voxel).
+        Responses are read at the first call and kept for the others.
+    """
+    options = {
+        "alphas": settings.alpha_grid,
+        "per_voxel_alpha": settings.alpha_per_voxel,
+        "validation": settings.validation,
+        "device": device,
+    }
+    responses = cache(lambda: load_responses(study, settings.subject))
+    nuisance = cache(lambda: _fit_nuisance(study, settings, responses(), options))
+
+    def fit(features: list[np.ndarray]) -> xr.Dataset:
+        regressors = _regressors(study, features, settings)
+        if not settings.nuisance:
+            return _as_dataset(leave_one_run_out(regressors, responses(), **options))
+        bands = (regressors, nuisance()[0])
+        result, ratio = banded_leave_one_run_out(bands, responses(), **options)
+        return _as_dataset(result).assign(
+            band_ratio=(("fold", "voxel"), ratio.astype(np.float32)),
+            r_nuisance=(("fold", "voxel"), nuisance()[1].r),
+        )
+
+    return fit
+
+
+def _regressors(
+    study: Study, features: list[np.ndarray], settings: EncodingSettings
+) -> list[np.ndarray]:
+    return [
+        run_regressors(
+            values, run.words, run.n_scans, study.tr, study.trim, settings.hrf, settings.delays
+        )
+        for values, run in zip(features, study.runs, strict=True)
+    ]
+
+
+def _fit_nuisance(
+    study: Study, settings: EncodingSettings, responses: list[np.ndarray], options: dict[str, Any]
+) -> tuple[list[np.ndarray], RidgeResult]:
+    """Regressors of the nuisance features, and their scores alone."""
+    features = [nuisance_features(run.words, settings.nuisance_columns) for run in study.runs]
+    regressors = _regressors(study, features, settings)
+    return regressors, leave_one_run_out(regressors, responses, **options)
+
+
+def _as_dataset(result: RidgeResult) -> xr.Dataset:
+    both = ("fold", "voxel")
+    return xr.Dataset(
+        {
+            "r_fold": (both, result.r),
+            "r_inner": (both, result.r_inner),
+            "alpha": (both[: result.alpha.ndim], result.alpha),
+        },
+        attrs={"alphas_at_edge": result.at_edge},
+    )
