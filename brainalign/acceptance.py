@@ -1,0 +1,240 @@
+"""Does the testbed do what it is for? Its acceptance table, measured from scratch.
+
+The simulated listeners follow planted latents, never a language model; so whether larger models
+predict them better, and the left better still, is a finding about the models. This module measures
+that finding for several simulated brains, beside everything that must come out as nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from brainalign.activations import extract
+from brainalign.encoding import EncodingSettings, brain_scores, encode
+from brainalign.lateralization import hemisphere_table
+from brainalign.models import describe, zoo_names
+from brainalign.parallel import progress
+from brainalign.regions import roi_table
+from brainalign.regressors import run_regressors
+from brainalign.reliability import leave_one_out_isc, reliable_voxels
+from brainalign.ridge import leave_one_run_out
+from brainalign.statistics import fit_line, partial_correlation, pearson
+from brainalign.studies import load_study
+from brainalign.studies.testbed.zoo import zoo_table
+from brainalign.study import Study, select_voxels
+
+#: Regions whose asymmetry must grow at least .4 and at most a third as fast as in AG/TPJ.
+GROWING, FLAT = ("aSTS", "pSTS", "BA45", "BA47"), ("BA44", "A1")
+GUARD_MODEL = "nano-gpt2-32x4"
+SLOTS = ("scene", "goal", "protagonist")
+SHIFT = 100
+
+
+def acceptance_table(
+    seeds: Sequence[int] = range(5), null_seeds: Sequence[int] = range(20)
+) -> pd.DataFrame:
+    """Measure every criterion of the testbed.
+
+    Parameters
+    ----------
+    seeds
+        Of the simulated brains with planted asymmetry.
+    null_seeds
+        Of the simulated brains whose hemispheres are alike.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns criterion, measured, wanted, holds. Scores are means over the reliable voxels,
+        region rows over the regions' voxels; slopes are per decade of parameters.
+    """
+    decoded = discourse_decoding([*zoo_names(), f"{zoo_names()[-1]}:untrained-0"])
+    trained, regions, untrained, random = [], [], [], []
+    names = zoo_names()
+    for seed in progress(seeds, desc="simulated brains"):
+        study, reliable = _narrowed(seed=seed)
+        trained.append(_sides(study, reliable, names))
+        regions.append(_region_slopes(study, names))
+        untrained.append(_sides(study, reliable, [f"{name}:untrained-{seed}" for name in names]))
+        random.append(_sides(study, reliable, _matched_embeddings(names, seed), names))
+    alike = []
+    for seed in progress(null_seeds, desc="brains alike on both sides"):
+        alike.append(_sides(*_narrowed(seed=seed, alike=True), names))
+    rows = [
+        *_learning_rows(decoded, trained),
+        *_scaling_rows(trained),
+        *_region_rows(pd.DataFrame(regions)),
+        *_null_rows(trained, untrained, random, alike),
+        _shift_row(names[-1]),
+    ]
+    return pd.DataFrame(rows, columns=["criterion", "measured", "wanted", "holds"])
+
+
+def _narrowed(**options) -> tuple[Study, np.ndarray]:
+    """Testbed of the reliable voxels and the regions only, and which of them are reliable."""
+    study = load_study("testbed", **options)
+    reliable = reliable_voxels(leave_one_out_isc(study)).to_numpy()
+    keep = reliable | (study.voxels["roi"] != "").to_numpy()
+    return select_voxels(study, keep), reliable[keep]
+
+
+def _scores(study: Study, names: list[str]):
+    return brain_scores(encode(study, names, EncodingSettings()), "nested")
+
+
+def _sides(
+    study: Study, reliable: np.ndarray, names: list[str], sized: list[str] | None = None
+) -> pd.DataFrame:
+    """Mean score of reliable voxels: columns L, R, L-R; index: log10 size of the models `sized`."""
+    table = hemisphere_table(_scores(study, names), reliable)
+    rows = table[(table["voxels"] == "reliable") & (table["statistic"] == "mean")]
+    sides = rows.pivot(index="model", columns="hemisphere", values="score").loc[names]
+    sides.index = np.log10([describe(name).n_parameters for name in sized or names])
+    return sides
+
+
+def _matched_embeddings(names: list[str], seed: int) -> list[str]:
+    return [f"random-embeddings-{describe(name).n_hidden}:seed-{seed}" for name in names]
+
+
+def _slope(sides: pd.DataFrame, column: str = "L-R") -> float:
+    return fit_line(sides.index.to_numpy(), sides[column].to_numpy()).slope
+
+
+def _region_slopes(study: Study, names: list[str]) -> dict[str, float]:
+    table = roi_table(_scores(study, names))
+    slopes = {}
+    for roi, rows in table.groupby("roi"):
+        sides = rows.pivot(index="model", columns="hemisphere", values="score").loc[names]
+        x = np.log10([describe(name).n_parameters for name in names])
+        slopes[roi] = fit_line(x, (sides["L"] - sides["R"]).to_numpy()).slope
+    return slopes
+
+
+def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
+    """How well the discourse of the story can be predicted from a model, as if it were a brain.
+
+    The planted discourse latents, blurred by the hemodynamic response, take the place of voxels:
+    the same regressors, the same ridge regression.
+
+    Parameters
+    ----------
+    names
+        Language models.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: model; columns scene, goal, protagonist: correlation over scans, leave one run out,
+        averaged over folds and over the latents of the slot, of the best layer.
+    """
+    study = load_study("testbed")
+    latents = study.truth["latents"]
+    slots = [label.split(": ")[1].split()[0] for label in latents["latent"].to_numpy()]
+    wanted = np.isin(slots, SLOTS) & (latents["latent_family"] == "discourse").to_numpy()
+    owners = np.array(slots)[wanted]
+    runs = latents["run"].to_numpy()
+    targets = _scans(study, [latents.to_numpy()[runs == run][:, wanted] for run in np.unique(runs)])
+    table = {}
+    for name in progress(names, desc="decoding the discourse"):
+        activations = extract(study, name)
+        layers = []
+        for layer in range(activations[0].shape[1]):
+            regressors = _scans(study, [np.asarray(run[:, layer]) for run in activations])
+            r = leave_one_run_out(regressors, targets, alphas=np.logspace(0, 5, 11)).r
+            # A place that no scene of a run is set in cannot be scored there.
+            layers.append(pd.Series(np.nanmean(r, axis=0)).groupby(owners).mean())
+        table[name] = pd.DataFrame(layers).max()
+    return pd.DataFrame(table).T
+
+
+def _scans(study: Study, features: list[np.ndarray]) -> list[np.ndarray]:
+    return [
+        run_regressors(values, run.words, run.n_scans, study.tr, study.trim)
+        for run, values in zip(study.runs, features, strict=True)
+    ]
+
+
+def _learning_rows(decoded: pd.DataFrame, trained: list[pd.DataFrame]) -> list[tuple]:
+    largest = zoo_names()[-1]
+    twin = decoded.loc[f"{largest}:untrained-0"]
+    guard = decoded.loc[GUARD_MODEL, "scene"]
+    rows = [(f"{GUARD_MODEL} decodes the scene", guard, "at least .4", guard >= 0.4)]
+    for slot in ("scene", "goal"):
+        found, control = decoded.loc[largest, slot], twin[slot]
+        rows.append((f"{largest} decodes the {slot}", found, "at least .6", found >= 0.6))
+        rows.append((f"its untrained twin, {slot}", control, "at most half", control <= found / 2))
+    discourse = decoded.loc[zoo_names(), ["scene", "goal"]].mean(axis=1).to_numpy()
+    for seed, sides in enumerate(trained):
+        size = sides.index.to_numpy()
+        partial = partial_correlation(size, sides["L-R"].to_numpy(), discourse)[0]
+        rows.append(
+            (f"brain {seed}: partial r(log N, L−R | discourse)", partial, "|r| < .5",
+             abs(partial) < 0.5)
+        )  # fmt: skip
+    return rows
+
+
+def _scaling_rows(trained: list[pd.DataFrame]) -> list[tuple]:
+    loss = zoo_table().loc[zoo_names(), "validation_loss"].to_numpy()
+    rows = []
+    for seed, sides in enumerate(trained):
+        size = sides.index.to_numpy()
+        for column, least in (("L", 0.9), ("R", 0.85), ("L-R", 0.8)):
+            r = float(pearson(size, sides[column].to_numpy()))
+            rows.append((f"brain {seed}: r(log N, {column})", r, f"at least {least}", r >= least))
+        slope = _slope(sides)
+        rows.append((f"brain {seed}: slope of L−R", slope, ".012 to .045", 0.012 <= slope <= 0.045))
+        r = float(pearson(loss, sides["L-R"].to_numpy()))
+        rows.append((f"brain {seed}: r(validation loss, L−R)", r, "at most -.7", r <= -0.7))
+    return rows
+
+
+def _region_rows(slopes: pd.DataFrame) -> list[tuple]:
+    mean = slopes.mean()
+    reference = mean["AG_TPJ"]
+    rows = [("slope of L−R, AG_TPJ", reference, "the largest", reference == mean.max())]
+    for roi in GROWING:
+        share = mean[roi] / reference
+        rows.append((f"slope of L−R, {roi} / AG_TPJ", share, "at least .4", share >= 0.4))
+    for roi in FLAT:
+        share = mean[roi] / reference
+        rows.append((f"slope of L−R, {roi} / AG_TPJ", share, "under a third", share < 1 / 3))
+    rows.append(("slope of L−R, TP / AG_TPJ", mean["TP"] / reference, "no bar", True))
+    return rows
+
+
+def _null_rows(trained, untrained, random, alike) -> list[tuple]:
+    reference = np.mean([_slope(sides) for sides in trained])
+    rows = []
+    for seed, (real, blank) in enumerate(zip(trained, untrained, strict=True)):
+        slope, share = _slope(blank), abs(_slope(blank) / _slope(real))
+        rows.append((f"brain {seed}: slope of L−R, untrained", slope, "under .006",
+                     abs(slope) < 0.006))  # fmt: skip
+        rows.append((f"brain {seed}: untrained / trained", share, "under a third", share < 1 / 3))
+    share = np.mean([_slope(sides) for sides in random]) / reference
+    rows.append(("random embeddings of matched width / trained", share, "under a third",
+                 abs(share) < 1 / 3))  # fmt: skip
+    slopes = np.array([_slope(sides) for sides in alike])
+    mean, within = slopes.mean() / reference, (np.abs(slopes) < 0.4 * reference).mean()
+    rows.append((f"alike brains ({len(slopes)}): mean slope / trained", mean, "under a tenth",
+                 abs(mean) < 0.1))  # fmt: skip
+    rows.append(("alike brains: part with slope under .4 of trained", within, "at least .95",
+                 within >= 0.95))  # fmt: skip
+    return rows
+
+
+def _shift_row(name: str) -> tuple:
+    """Activations that are 100 scans late must predict nothing."""
+    study, _ = _narrowed()
+    activations = extract(study, name)
+    regressors = _scans(study, [np.asarray(run[:, -1]) for run in activations])
+    shifted = [np.roll(run, SHIFT, axis=0) for run in regressors]
+    start, end = study.trim
+    responses = [
+        study.responses(number).to_numpy()[0][start : run.n_scans - end]
+        for number, run in enumerate(study.runs)
+    ]
+    r = float(np.nanmean(leave_one_run_out(shifted, responses).r))
+    return (f"{name}, activations {SHIFT} scans late", r, "|r| < .01", abs(r) < 0.01)

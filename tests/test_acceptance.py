@@ -1,0 +1,90 @@
+"""The testbed recovers what was planted: a small version of `brainalign zoo check`."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainalign import acceptance
+from brainalign.encoding import brain_scores, encode
+from brainalign.lateralization import hemisphere_table
+from brainalign.models import zoo_names
+from brainalign.studies import load_study
+from brainalign.study import select_voxels
+
+# Enough runs to learn from; the temporal and parietal regions, where the planted difference is.
+REGIONS = ("AG_TPJ", "aSTS", "pSTS")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("BRAINALIGN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def narrowed(**options):
+    study = load_study("testbed", n_runs=6, n_listeners=2, noise=1.0, **options)
+    return select_voxels(study, study.voxels["roi"].isin(REGIONS).to_numpy())
+
+
+def difference(study, names, swap=False):
+    """Left minus right of every model, mean over the voxels."""
+    scores = brain_scores(encode(study, names))
+    if swap:
+        mirror = {"L": "R", "R": "L", "midline": "midline"}
+        sides = [mirror[side] for side in scores["hemisphere"].to_numpy()]
+        scores = scores.assign_coords(hemisphere=("voxel", sides))
+    table = hemisphere_table(scores, np.ones(scores.sizes["voxel"], bool))
+    rows = table[
+        (table["hemisphere"] == "L-R") & (table["voxels"] == "all") & (table["statistic"] == "mean")
+    ]
+    return rows.set_index("model")["score"].loc[names].to_numpy()
+
+
+def test_large_models_favour_the_left_and_only_where_it_was_planted(cache):
+    names = [zoo_names()[0], zoo_names()[-1]]
+    planted = difference(narrowed(), names)
+    assert planted[1] - planted[0] > 0.03
+    alike = difference(narrowed(alike=True), names)
+    assert abs(alike[1] - alike[0]) < 0.4 * (planted[1] - planted[0])
+    untrained = difference(narrowed(), [f"{name}:untrained-0" for name in names])
+    assert abs(untrained[1] - untrained[0]) < 0.4 * (planted[1] - planted[0])
+
+
+def test_swapping_hemispheres_flips_the_sign_exactly(cache):
+    names = [zoo_names()[0]]
+    study = narrowed()
+    assert np.array_equal(difference(study, names), -difference(study, names, swap=True))
+
+
+def test_discourse_is_learnt_and_not_there_before_training(cache):
+    largest = zoo_names()[-1]
+    decoded = acceptance.discourse_decoding([largest, f"{largest}:untrained-0"])
+    assert (decoded.loc[largest, ["scene", "goal"]] > 0.4).all()
+    assert (decoded.iloc[1][["scene", "goal"]] < decoded.iloc[0][["scene", "goal"]] / 2).all()
+
+
+def sides(slope: float) -> pd.DataFrame:
+    x = np.linspace(4, 6, 9)
+    left, right = 0.2 + 0.05 * x, 0.2 + (0.05 - slope) * x
+    return pd.DataFrame({"L": left, "R": right, "L-R": left - right}, index=x)
+
+
+def test_rows_say_what_holds_and_what_does_not(monkeypatch):
+    loss = pd.DataFrame({"validation_loss": np.linspace(3, 2, 9)}, index=zoo_names())
+    monkeypatch.setattr(acceptance, "zoo_table", lambda: loss)
+    columns = ["criterion", "measured", "wanted", "holds"]
+    good = pd.DataFrame(acceptance._scaling_rows([sides(0.02)]), columns=columns)
+    assert good["holds"].all()
+    steep = pd.DataFrame(acceptance._scaling_rows([sides(0.06)]), columns=columns)
+    assert not steep.set_index("criterion")["holds"]["brain 0: slope of L−R"]
+    nulls = acceptance._null_rows([sides(0.02)], [sides(0.001)], [sides(0.01)], [sides(0.0)] * 3)
+    holds = pd.DataFrame(nulls, columns=columns).set_index("criterion")["holds"]
+    assert holds.to_dict() == {
+        "brain 0: slope of L−R, untrained": True,
+        "brain 0: untrained / trained": True,
+        "random embeddings of matched width / trained": False,
+        "alike brains (3): mean slope / trained": True,
+        "alike brains: part with slope under .4 of trained": True,
+    }
