@@ -105,3 +105,14 @@ def test_interrupted_training_continues_to_the_same_weights(tmp_path, monkeypatc
 def test_unknown_model_is_one_sentence():
     with pytest.raises(InputError, match="The zoo has no model 'gpt5'"):
         zoo.train(["gpt5"])
+
+
+def test_trained_models_are_found_again_and_copied(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path / "cache"))
+    small = replace(zoo.LADDER[zoo_names()[0]], words=15_000)
+    monkeypatch.setattr(zoo, "LADDER", {small.name: small})
+    first = zoo.train(jobs=1, folder=tmp_path / "one")
+    monkeypatch.setattr(zoo, "train_model", None)  # must not be called again
+    second = zoo.train(jobs=1, folder=tmp_path / "two")
+    assert first.equals(second)
+    assert describe(str(tmp_path / "two" / small.name)).n_parameters == first["n_parameters"].iloc[0]

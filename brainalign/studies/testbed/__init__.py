@@ -22,6 +22,18 @@ from brainalign.studies.testbed.sentence import Sentence
 from brainalign.studies.testbed.story import as_text, write
 from brainalign.study import Run, Study
 
+# Modules whose source decides what the study is; that of the language models does not.
+SOURCES = (
+    "__init__",
+    "brain",
+    "config",
+    "language",
+    "latents",
+    "listeners",
+    "sentence",
+    "story",
+)
+
 #: Silence at the end of each run, in seconds.
 REST = 5.0
 
@@ -49,7 +61,9 @@ def configure(**options) -> TestbedConfig:
 
 def fingerprint(**options) -> str:
     """Identity of the study that `load` would make, without making it."""
-    sources = source_digest(["studies/testbed", "study", "regressors"])
+    sources = source_digest(
+        [*(f"studies/testbed/{name}" for name in SOURCES), "study", "regressors"]
+    )
     return digest({"study": "testbed", "config": asdict(configure(**options)), "source": sources})
 
 

@@ -1,9 +1,9 @@
 """The zoo: small language models trained from scratch on the testbed's stories."""
 
 import json
+import shutil
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from brainalign.studies.testbed.story import write
 WEIGHTS = PACKAGE / "studies" / "testbed" / "weights"
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", ".", ",")
 CHECKPOINT_EVERY = 250
+# Modules whose source decides what a trained model is.
+SOURCES = ("config", "language", "sentence", "story", "zoo")
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def train_model(recipe: Recipe, folder: Path) -> dict:
 
 def _recipe_digest(recipe: Recipe) -> str:
     # With the source: a checkpoint from other stories must not be continued.
-    return digest([asdict(recipe), source_digest(["studies/testbed"])])
+    return digest([asdict(recipe), source_digest(f"studies/testbed/{name}" for name in SOURCES)])
 
 
 def _checkpoint(path: Path, model, optimizer, schedule, step: int, log: list, seconds: float):
@@ -300,7 +302,8 @@ def train(
     Parameters
     ----------
     names
-        Models to train; by default all. Those whose folder is complete are trained anew.
+        Models to train; by default all. One that was trained from the same recipe and the same
+        code is found again in the cache, so that an interrupted call continues where it stopped.
     jobs
         Processes; by default one per core.
     folder
@@ -323,8 +326,17 @@ def train(
         )
     folder = WEIGHTS if folder is None else Path(folder)
     recipes = sorted((LADDER[name] for name in names), key=lambda r: -r.width * r.layers)
-    map_processes(partial(train_model, folder=folder), recipes, jobs, "training")
+    for trained in map_processes(_train_or_find, recipes, jobs, "training"):
+        shutil.copytree(trained, folder / trained.name, dirs_exist_ok=True)
     return zoo_table(folder)
+
+
+def _train_or_find(recipe: Recipe) -> Path:
+    """Folder of the trained model, in the cache."""
+    folder = cache_folder() / "zoo" / _recipe_digest(recipe)
+    if not (folder / recipe.name / "training.json").exists():
+        train_model(recipe, folder)
+    return folder / recipe.name
 
 
 def zoo_table(folder: Path | None = None) -> pd.DataFrame:
