@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from brainalign.activations import extract
 from brainalign.encoding import EncodingSettings, brain_scores, encode
@@ -49,18 +50,22 @@ def acceptance_table(
         Columns criterion, measured, wanted, holds. Scores are means over the reliable voxels,
         region rows over the regions' voxels; slopes are per decade of parameters.
     """
-    decoded = discourse_decoding([*zoo_names(), f"{zoo_names()[-1]}:untrained-0"])
-    trained, regions, untrained, random = [], [], [], []
     names = zoo_names()
+    decoded = discourse_decoding([*names, f"{names[-1]}:untrained-0"])
+    trained, regions, untrained, random = [], [], [], []
     for seed in progress(seeds, desc="simulated brains"):
         study, reliable = _narrowed(seed=seed)
-        trained.append(_sides(study, reliable, names))
-        regions.append(_region_slopes(study, names))
-        untrained.append(_sides(study, reliable, [f"{name}:untrained-{seed}" for name in names]))
-        random.append(_sides(study, reliable, _matched_embeddings(names, seed), names))
+        blank = [f"{name}:untrained-{seed}" for name in names]
+        embeddings = [f"random-embeddings-{describe(name).n_hidden}:seed-{seed}" for name in names]
+        scores = _scores(study, [*names, *blank, *embeddings])
+        trained.append(_sides(scores, reliable, names))
+        regions.append(_region_slopes(scores, names))
+        untrained.append(_sides(scores, reliable, blank))
+        random.append(_sides(scores, reliable, embeddings, names))
     alike = []
     for seed in progress(null_seeds, desc="brains alike on both sides"):
-        alike.append(_sides(*_narrowed(seed=seed, alike=True), names))
+        study, reliable = _narrowed(seed=seed, alike=True)
+        alike.append(_sides(_scores(study, names), reliable, names))
     rows = [
         *_learning_rows(decoded, trained),
         *_scaling_rows(trained),
@@ -79,35 +84,31 @@ def _narrowed(**options) -> tuple[Study, np.ndarray]:
     return select_voxels(study, keep), reliable[keep]
 
 
-def _scores(study: Study, names: list[str]):
+def _scores(study: Study, names: list[str]) -> xr.DataArray:
     return brain_scores(encode(study, names, EncodingSettings()), "nested")
 
 
 def _sides(
-    study: Study, reliable: np.ndarray, names: list[str], sized: list[str] | None = None
+    scores: xr.DataArray, reliable: np.ndarray, names: list[str], sized: list[str] | None = None
 ) -> pd.DataFrame:
     """Mean score of reliable voxels: columns L, R, L-R; index: log10 size of the models `sized`."""
-    table = hemisphere_table(_scores(study, names), reliable)
+    table = hemisphere_table(scores.sel(model=names), reliable)
     rows = table[(table["voxels"] == "reliable") & (table["statistic"] == "mean")]
     sides = rows.pivot(index="model", columns="hemisphere", values="score").loc[names]
     sides.index = np.log10([describe(name).n_parameters for name in sized or names])
     return sides
 
 
-def _matched_embeddings(names: list[str], seed: int) -> list[str]:
-    return [f"random-embeddings-{describe(name).n_hidden}:seed-{seed}" for name in names]
-
-
 def _slope(sides: pd.DataFrame, column: str = "L-R") -> float:
     return fit_line(sides.index.to_numpy(), sides[column].to_numpy()).slope
 
 
-def _region_slopes(study: Study, names: list[str]) -> dict[str, float]:
-    table = roi_table(_scores(study, names))
+def _region_slopes(scores: xr.DataArray, names: list[str]) -> dict[str, float]:
+    table = roi_table(scores.sel(model=names))
+    x = np.log10([describe(name).n_parameters for name in names])
     slopes = {}
     for roi, rows in table.groupby("roi"):
         sides = rows.pivot(index="model", columns="hemisphere", values="score").loc[names]
-        x = np.log10([describe(name).n_parameters for name in names])
         slopes[roi] = fit_line(x, (sides["L"] - sides["R"]).to_numpy()).slope
     return slopes
 
