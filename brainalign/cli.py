@@ -6,7 +6,9 @@ is known.
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from brainalign.errors import InputError
@@ -75,7 +77,9 @@ def _add_zoo(zoo: argparse.ArgumentParser) -> None:
     train.set_defaults(call=_zoo_train)
     train.add_argument("names", nargs="*", metavar="MODEL", help="default: all")
     train.add_argument("--jobs", type=_positive, help="models trained side by side")
-    train.add_argument("-o", dest="folder", type=Path, help="folder for the models")
+    train.add_argument(
+        "-o", dest="folder", type=Path, default="my-zoo", help="folder for the models (my-zoo)"
+    )
     check = actions.add_parser("check", help="what the testbed recovers: trained, untrained, null")
     check.set_defaults(call=_zoo_check)
     check.add_argument("--seeds", type=_positive, default=5, help="simulated brains (default 5)")
@@ -110,7 +114,12 @@ def _file_values(path: Path | None, notebook: str) -> dict:
 
     values = read_mapping(path)
     by_notebook = values and all(name in notebook_names() for name in values)
-    return (values.get(notebook) or {}) if by_notebook else values
+    values = (values.get(notebook) or {}) if by_notebook else values
+    if not isinstance(values, dict):
+        raise InputError(
+            f"Parameter file: {notebook} holds {values!r}; a mapping of parameters is expected."
+        )
+    return values
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -157,7 +166,7 @@ def _zoo_check(arguments: argparse.Namespace) -> None:
 def _zoo_train(arguments: argparse.Namespace) -> None:
     from brainalign.studies.testbed.zoo import train
 
-    train(arguments.names or None, arguments.jobs, arguments.folder)
+    print(train(arguments.names or None, arguments.jobs, arguments.folder).to_string())
 
 
 def _unexpected(error: Exception) -> str:
@@ -191,6 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
         Exit status.
     """
     parsed = build_parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # A command that is terminated tidies up like one that is interrupted.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         parsed.call(parsed)
         sys.stdout.flush()
@@ -209,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
         known = type(error).__name__ == "WorkError"
         text = (f"{error}\n{log}" if log else str(error)) if known else _unexpected(error)
         print(f"brainalign: {text}", file=sys.stderr)
-        return 1
+        return getattr(error, "status", 1) if known else 1
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import types
 
 import pytest
@@ -88,6 +89,18 @@ def test_wrong_usage_is_one_sentence(capsys, project, arguments, expected):
     assert sorted(project.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"tiny: 5\n", "tiny holds 5; a mapping of parameters"), (b"\xff\xfe", "not text in UTF-8")],
+)
+def test_unusable_parameter_file(capsys, project, content, expected):
+    path = project / "unusable.yml"
+    path.write_bytes(content)
+    status, out, err = call(capsys, "run", "tiny", "-f", path.name, "-o", "no")
+    path.unlink()
+    assert (status, out) == (2, "") and expected in err and err.count("\n") == 1
+
+
 def test_failed_work_is_one_sentence_and_a_log(capsys, project):
     cells = [tiny_book.code("", "parameters"), tiny_book.code("1 / 0")]
     path = tiny_book.write_notebook(project, "failing", cells)
@@ -99,6 +112,35 @@ def test_failed_work_is_one_sentence_and_a_log(capsys, project):
     assert sentence == f"brainalign: {expected}"
     assert "1 / 0" in open(log).read()
     assert not (project / "no").exists()
+
+
+def test_input_that_a_notebook_refuses_is_wrong_usage(capsys, project):
+    refusal = "from brainalign.errors import InputError\nraise InputError('No such model.')"
+    cells = [tiny_book.code("", "parameters"), tiny_book.code(refusal)]
+    path = tiny_book.write_notebook(project, "refusing", cells)
+    answer = call(capsys, "run", "refusing", "-o", "no")
+    path.unlink()
+    assert answer == (2, "", "brainalign: Notebook refusing: No such model.\n")
+    assert not (project / "no").exists()
+    assert not list(project.glob(".brainalign-*"))
+
+
+def test_a_terminated_run_leaves_nothing(project):
+    code = "from pathlib import Path\nPath('started').touch()\nimport time\ntime.sleep(60)"
+    cells = [tiny_book.code("", "parameters"), tiny_book.code(code)]
+    path = tiny_book.write_notebook(project, "slow", cells)
+    command = [sys.executable, "-m", "brainalign.cli", "run", "slow", "-o", "no"]
+    running = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, text=True)
+    started = project / "started"
+    while not started.exists() and running.poll() is None:
+        time.sleep(0.1)
+    running.terminate()
+    err = running.communicate(timeout=60)[1]
+    started.unlink()
+    path.unlink()
+    assert running.returncode != 0 and err.count("Traceback") == 0
+    assert not (project / "no").exists()
+    assert not list(project.glob(".brainalign-*"))
 
 
 def test_what_nobody_foresaw_goes_to_a_log(capsys, monkeypatch):
@@ -121,10 +163,11 @@ def test_zoo(capsys, monkeypatch):
     calls = []
     zoo = types.ModuleType("brainalign.studies.testbed.zoo")
     zoo.zoo_table = lambda: pd.DataFrame({"name": ["nano"], "n_parameters": [6000]})
-    zoo.train = lambda *given: calls.append(given)
+    zoo.train = lambda *given: calls.append(given) or zoo.zoo_table()
     monkeypatch.setitem(sys.modules, zoo.__name__, zoo)
     assert "nano" in call(capsys, "zoo", "list")[1]
-    assert call(capsys, "zoo", "train", "nano", "--jobs", "1")[0] == 0
+    status, out, _ = call(capsys, "zoo", "train", "nano", "--jobs", "1")
+    assert status == 0 and "nano" in out
     assert calls == [(["nano"], 1, None)]
 
 

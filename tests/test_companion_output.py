@@ -85,9 +85,33 @@ def test_tables_can_be_read_by_ear_and_kept(folder, shown):
         ["c", "1", "–", "no"],
         ["d", "0", "0.000", "yes"],
     ]
-    assert [cell["class"] for cell in soup.tr("th")] == [["text"], ["number"], ["number"], ["text"]]
+    assert [cell["class"] for cell in soup.tr("th")] == [
+        ["short"],
+        ["number"],
+        ["number"],
+        ["short"],
+    ]
     assert soup.tbody.th["scope"] == "row"
     pd.testing.assert_frame_equal(pd.read_csv(folder / "table.csv"), frame)
+
+
+def test_digits_of_a_column_follow_its_largest_number():
+    wanted = {
+        "0.943": 0.9431,
+        "0.0273": 0.02733,
+        "0.0073": 0.00734,
+        "0.0013": 0.00126,
+        "0.00045": 4.5e-4,
+    }
+    for text, value in wanted.items():
+        soup = BeautifulSoup(output.html_table(pd.DataFrame({"a": [value]}), "T"), "html.parser")
+        assert soup.tbody.th.text == text
+
+
+def test_long_texts_may_break():
+    frame = pd.DataFrame({"a": [1], "b": ["0.0016 to 0.0030"], "c": ["a text of many words, " * 3]})
+    soup = BeautifulSoup(output.html_table(frame, "T"), "html.parser")
+    assert [cell["class"] for cell in soup.tr("th")] == [["number"], ["short"], ["text"]]
 
 
 def test_other_tables_are_only_shown(folder, shown):

@@ -97,6 +97,12 @@ def test_unsuitable_values_give_one_sentence(schema, name, value, expected):
     assert name in sentence and expected in sentence and "\n" not in sentence
 
 
+def test_meaning_of_a_value_on_a_line_of_its_own():
+    cell = 'kind: Literal["one", "two"] = (\n    "one"  # which\n)\nn: int = 1  # how many'
+    meanings = {name: p.meaning for name, p in parse_cell(cell, "x").items()}
+    assert meanings == {"kind": "which", "n": "how many"}
+
+
 def test_unknown_names_point_at_the_one_that_was_meant(schema):
     with pytest.raises(InputError, match="no parameter 'nboot'; did you mean 'n_boot'"):
         resolve(schema, {"nboot": 1}, "demo")

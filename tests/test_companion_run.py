@@ -155,7 +155,7 @@ def test_publishing_replaces_results_and_keeps_the_rest(tmp_path):
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("(label)=\n# A", "\n# A".lstrip()),
+        ("(label)=\n# A", "# A"),
         ("as {cite}`key` says", "as [key] says"),
         ("{math}`x^2`", "$x^2$"),
         ("see {ref}`the text <target>`", "see the text"),
@@ -171,6 +171,6 @@ def test_book_syntax_becomes_plain(source, expected):
 def test_directives_become_boxes():
     lines = plain_markdown(":::{admonition} Mind\n:class: tip\n\nthis & that\n:::\nafter")
     soup = BeautifulSoup(lines, "html.parser")
-    assert soup.div["class"] == ["admonition", "admonition"] or "admonition" in soup.div["class"]
+    assert "admonition" in soup.div["class"]
     assert soup.p.text == "Mind" and "this & that" in soup.div.text
     assert "tip" not in lines and lines.endswith("after")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class WorkError(RuntimeError):
-    """Work that failed though its input was right: one sentence, and where the details are.
+    """Work that failed: one sentence, and where the details are.
 
     Parameters
     ----------
@@ -16,12 +16,16 @@ class WorkError(RuntimeError):
         What failed, and how.
     log : pathlib.Path or None
         File with the details.
+    status : int
+        Exit status of a command that fails with it: 1, or 2 where a notebook refused its input
+        (`InputError`), such as a model that the chosen study does not have.
     """
 
-    def __init__(self, sentence: str, log: Path | None = None):
-        super().__init__(sentence, log)
+    def __init__(self, sentence: str, log: Path | None = None, status: int = 1):
+        super().__init__(sentence, log, status)
         self.sentence = sentence
         self.log = log
+        self.status = status
 
     def __str__(self) -> str:
         return self.sentence

@@ -130,9 +130,15 @@ def record(numbers: Mapping[str, object]) -> None:
 
 
 def _decimals(values: list) -> int:
-    """Decimals that give the largest number of a column three significant digits."""
+    """Decimals for the floats of a column: three significant digits of the largest.
+
+    Below .01 four decimals do, as in the intervals beside them, or two significant digits.
+    """
     finite = [abs(v) for v in values if _is_float(v) and math.isfinite(v) and v]
-    return max(0, 2 - math.floor(math.log10(max(finite)))) if finite else 0
+    if not finite:
+        return 0
+    three = 2 - math.floor(math.log10(max(finite)))
+    return max(0, min(three, max(4, three - 1)))
 
 
 def _is_float(value: object) -> bool:
@@ -164,14 +170,20 @@ def html_table(df, caption: str) -> str:
     Returns
     -------
     str
-        HTML; in every column the largest number has three significant digits.
+        HTML; in every column the largest number has three significant digits, or two where it is
+        small.
     """
     if any(df.index.names):
         df = df.reset_index()
     columns = [df[name].tolist() for name in df.columns]
     cells = [[_cell(v, _decimals(values)) for v in values] for values in columns]
     numeric = [bool(column) and all(number for _, number in column) for column in cells]
-    classes = ['class="number"' if number else 'class="text"' for number in numeric]
+    # Short texts ("0.0016 to 0.0030", "left − right") stay on one line, long ones get room.
+    short = [max((len(html.unescape(text)) for text, _ in c), default=0) <= 20 for c in cells]
+    kinds = [
+        "number" if n else "short" if s else "text" for n, s in zip(numeric, short, strict=True)
+    ]
+    classes = [f'class="{kind}"' for kind in kinds]
     names = zip(df.columns, classes, strict=True)
     head = "".join(f'<th scope="col" {kind}>{html.escape(str(name))}</th>' for name, kind in names)
     rows = []

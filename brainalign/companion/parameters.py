@@ -49,10 +49,6 @@ _TYPES = {
     "ModelName": ModelName,
     **{kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple)},
 }
-_TYPE_SYNTAX = (
-    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant),
-    *(ast.BinOp, ast.BitOr, ast.Call, ast.keyword, ast.UnaryOp, ast.USub),
-)
 
 
 @dataclass(frozen=True)
@@ -193,18 +189,37 @@ def _comments(source: str) -> dict[int, str]:
     }
 
 
-def _annotation(node: ast.expr, name: str, notebook: str):
-    """Evaluate the type of a parameter, which may be built from a few names only."""
-    tree = ast.Expression(node)
-    if all(isinstance(part, _TYPE_SYNTAX) for part in ast.walk(tree)):
-        try:
-            return eval(compile(tree, notebook, "eval"), {"__builtins__": {}}, dict(_TYPES))
-        except (NameError, TypeError):
-            pass
-    raise InputError(
-        f"Parameter {name} of notebook {notebook!r} has the type {ast.unparse(node)!r}; "
-        f"types are built from {', '.join(_TYPES)} and None."
-    )
+def _build_type(node: ast.expr) -> Any:
+    """Build a type from its syntax, out of the names in `_TYPES` and literals alone."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name) if name in _TYPES:
+            return _TYPES[name]
+        case ast.Tuple(elements):
+            return tuple(map(_build_type, elements))
+        case ast.List(elements):
+            return list(map(_build_type, elements))
+        case ast.Subscript(kind, inside):
+            return _build_type(kind)[_build_type(inside)]
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _build_type(left) | _build_type(right)
+        case ast.UnaryOp(ast.USub(), number):
+            return -_build_type(number)
+        case ast.Call(ast.Name("Field"), [], options):
+            return Field(**{option.arg: _build_type(option.value) for option in options})
+    raise TypeError(f"{ast.unparse(node)} is no type")
+
+
+def _annotation(node: ast.expr, name: str, notebook: str) -> Any:
+    """Type of a parameter; InputError where it is built from anything but a few names."""
+    try:
+        return _build_type(node)
+    except TypeError as error:
+        raise InputError(
+            f"Parameter {name} of notebook {notebook!r} has the type {ast.unparse(node)!r}; "
+            f"types are built from {', '.join(_TYPES)} and None."
+        ) from error
 
 
 def _parameter(statement: ast.stmt, comments: Mapping[int, str], notebook: str) -> Parameter:
@@ -222,7 +237,8 @@ def _parameter(statement: ast.stmt, comments: Mapping[int, str], notebook: str) 
             f"Parameter {name} of notebook {notebook!r} has the value "
             f"{ast.unparse(statement.value)!r}; a literal is expected."
         ) from error
-    meaning = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
+    lines = (statement.end_lineno, statement.value.end_lineno, statement.lineno)
+    meaning = next((comments[line] for line in lines if line in comments), "")
     annotation = _annotation(statement.annotation, name, notebook)
     parameter = Parameter(name, ast.unparse(statement.annotation), annotation, default, meaning)
     parameter.check(default)

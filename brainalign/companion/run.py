@@ -90,7 +90,8 @@ def execute(execution: Execution, folder: Path) -> None:
     Raises
     ------
     WorkError
-        If a cell fails or the kernel dies; its sentence names the cell.
+        If a cell fails or the kernel dies; its sentence names the cell, or is the cell's own where
+        that refused its input.
     """
     import nbformat
 
@@ -102,7 +103,7 @@ def execute(execution: Execution, folder: Path) -> None:
             executed = _run_cells(source, execution, folder, log)
         except Exception as error:
             log.write(plain(traceback.format_exc()))
-            raise WorkError(_failure(error, source, execution), execution.log) from None
+            raise _failure(error, source, execution) from None
         log.write(_stderr(executed))
     page = clean(executed, execution.parameters)
     nbformat.write(page, folder / f"{execution.notebook}.ipynb")
@@ -174,20 +175,23 @@ def _kernel_manager(private: Path, environment: Mapping, log) -> type:
     return Manager
 
 
-def _failure(error: Exception, source, execution: Execution) -> str:
-    """One sentence about a failed execution."""
-    notebook = execution.notebook
+def _failure(error: Exception, source, execution: Execution) -> WorkError:
+    """What to say of a failed execution."""
+    notebook, log = execution.notebook, execution.log
     name, value = getattr(error, "ename", None), getattr(error, "evalue", None)
     if name is None:
         text = plain(str(error)).strip() or type(error).__name__
-        return f"Notebook {notebook} could not be executed: {text.splitlines()[0]}"
+        sentence = f"Notebook {notebook} could not be executed: {text.splitlines()[0]}"
+        return WorkError(sentence, log)
+    line = (plain(str(value)).strip().splitlines() or [""])[0]
+    if name == InputError.__name__:
+        return WorkError(f"Notebook {notebook}: {line}", status=2)
     # papermill counts all cells, including the one it put in after those of the parameters.
     index = error.cell_index + (not execution.parameters)
     first = next(i for i, cell in enumerate(source.cells) if has_tag(cell, "parameters"))
     before = source.cells[: index + 1 if index <= first else index]
     number = sum(cell.cell_type == "code" for cell in before)
-    line = plain(str(value)).strip().splitlines()
-    return f"Notebook {notebook} failed in code cell {number}: {name}: {line[0] if line else ''}"
+    return WorkError(f"Notebook {notebook} failed in code cell {number}: {name}: {line}", log)
 
 
 def plain(text: str) -> str:

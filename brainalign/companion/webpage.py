@@ -24,7 +24,11 @@ caption span { position: sticky; left: 0; display: inline-block; max-width: 88vw
 th, td { border-bottom: 1px solid #ccc; padding: .25rem .7rem; text-align: left; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.text { min-width: 8rem; }
-th[scope="row"] { white-space: nowrap; }
+td.short, th[scope="row"] { white-space: nowrap; }
+@media (max-width: 600px) {
+  th[scope="row"] { white-space: normal; min-width: 6rem; }
+  th, td { padding: .25rem .45rem; }
+}
 thead th { border-bottom: 2px solid #666; }
 .admonition { border-left: 4px solid #2b6cb0; background: #eef4fa; padding: .1rem 1rem; }
 .admonition-title { font-weight: 600; }

@@ -67,11 +67,15 @@ def read_mapping(path: Path) -> dict:
     Raises
     ------
     InputError
-        For a missing file or anything but a mapping.
+        For a missing file, one that is no text, or anything but a mapping.
     """
     if not path.is_file():
         raise InputError(f"There is no parameter file {str(path)!r}.")
-    value = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"The parameter file {str(path)!r} is not text in UTF-8.") from error
+    value = parse_yaml(text, str(path))
     if value is None:
         return {}
     if not isinstance(value, dict):
