@@ -39,6 +39,7 @@ def family_order(rows: pd.DataFrame) -> list[str]:
 
 
 def measure_label(measure: str) -> str:
+    """Name of a measure on an axis: "mean r, reliable voxels"."""
     voxels, statistic, _ = MEASURES[measure]
     what = "mean r" if statistic == "mean" else "90th percentile of r"
     return f"{what}, {voxel_name(voxels)}"

@@ -251,6 +251,7 @@ def control_figure(
     what = "Left − right brain score" if hemisphere == "L-R" else "Brain score"
     measure = "mean r" if statistic == "mean" else statistic
     axes.set(xlabel=f"{what}\n({measure}, {voxel_name(voxels)})", ylabel="")
+    axes.locator_params(axis="x", nbins=6)
     averaged = source_of(table) == SOURCE and rows["kind"].str.startswith("random").any()
     note = "one dot per model; random features: mean of ten seeds"
     _frame(figure, table, note if averaged else "one dot per model or seed")
@@ -352,4 +353,6 @@ def measures_figure(table: pd.DataFrame, fits: dict[str, dict[str, LineFit]]) ->
         axes.set_xlabel("")
     panels[1].set_xlabel("Parameters (log scale)")
     _frame(figure, table, f"{_models_text(rows)}; bands: 95 % bootstrap over models")
+    # Sizes at the edges of two panels must not read as one.
+    figure.get_layout_engine().set(wspace=0.12)
     return figure
