@@ -22,13 +22,13 @@ from brainalign.reliability import leave_one_out_isc, reliable_voxels
 from brainalign.ridge import leave_one_run_out
 from brainalign.statistics import fit_line, partial_correlation, pearson
 from brainalign.studies import load_study
-from brainalign.studies.testbed.zoo import zoo_table
+from brainalign.studies.testbed.zoo import LADDER, zoo_table
 from brainalign.study import Study, select_voxels
+from brainalign.wording import format_count
 
 #: Regions whose asymmetry must grow at least .4 and at most a third as fast as in AG/TPJ.
 GROWING, FLAT = ("aSTS", "pSTS", "BA45", "BA47"), ("BA44", "A1")
 GUARD_MODEL = "nano-gpt2-32x4"
-SLOTS = ("scene", "goal", "protagonist")
 SHIFT = 100
 
 
@@ -67,11 +67,12 @@ def acceptance_table(
         study, reliable = _narrowed(seed=seed, alike=True)
         alike.append(_sides(_scores(study, names), reliable, names))
     rows = [
-        *_learning_rows(decoded, trained),
-        *_scaling_rows(trained),
+        *_learning_rows(decoded, trained, seeds),
+        *_scaling_rows(trained, seeds),
         *_region_rows(pd.DataFrame(regions)),
-        *_null_rows(trained, untrained, random, alike),
+        *_null_rows(trained, untrained, random, alike, seeds),
         _shift_row(names[-1]),
+        _swap_row(*_narrowed(), names),
     ]
     return pd.DataFrame(rows, columns=["criterion", "measured", "wanted", "holds"])
 
@@ -127,14 +128,15 @@ def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index: model; columns scene, goal, protagonist: correlation over scans, leave one run out,
-        averaged over folds and over the latents of the slot, of the best layer.
+        Index: model; columns scene, goal, protagonist, past (the tense) and discourse (all of
+        them): correlation over scans, leave one run out, averaged over folds and over the latents
+        of the slot, of the best layer.
     """
     study = load_study("testbed")
     latents = study.truth["latents"]
-    slots = [label.split(": ")[1].split()[0] for label in latents["latent"].to_numpy()]
-    wanted = np.isin(slots, SLOTS) & (latents["latent_family"] == "discourse").to_numpy()
-    owners = np.array(slots)[wanted]
+    wanted = (latents["latent_family"] == "discourse").to_numpy()
+    labels = latents["latent"].to_numpy()[wanted]
+    slots = [label.removeprefix("discourse: ").split()[0] for label in labels]
     runs = latents["run"].to_numpy()
     targets = _scans(study, [latents.to_numpy()[runs == run][:, wanted] for run in np.unique(runs)])
     table = {}
@@ -145,7 +147,9 @@ def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
             regressors = _scans(study, [np.asarray(run[:, layer]) for run in activations])
             r = leave_one_run_out(regressors, targets, alphas=np.logspace(0, 5, 11)).r
             # A place that no scene of a run is set in cannot be scored there.
-            layers.append(pd.Series(np.nanmean(r, axis=0)).groupby(owners).mean())
+            by_latent = pd.Series(np.nanmean(r, axis=0))
+            by_slot = by_latent.groupby(slots).mean()
+            layers.append(pd.concat([by_slot, pd.Series({"discourse": by_latent.mean()})]))
         table[name] = pd.DataFrame(layers).max()
     return pd.DataFrame(table).T
 
@@ -157,17 +161,21 @@ def _scans(study: Study, features: list[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def _learning_rows(decoded: pd.DataFrame, trained: list[pd.DataFrame]) -> list[tuple]:
+def _learning_rows(
+    decoded: pd.DataFrame, trained: list[pd.DataFrame], seeds: Sequence[int]
+) -> list[tuple]:
     largest = zoo_names()[-1]
     twin = decoded.loc[f"{largest}:untrained-0"]
     guard = decoded.loc[GUARD_MODEL, "scene"]
-    rows = [(f"{GUARD_MODEL} decodes the scene", guard, "at least .4", guard >= 0.4)]
+    words = format_count(LADDER[GUARD_MODEL].words)
+    what = f"{GUARD_MODEL} decodes the scene after {words} words"
+    rows = [(what, guard, "at least .4", guard >= 0.4)]
     for slot in ("scene", "goal"):
         found, control = decoded.loc[largest, slot], twin[slot]
         rows.append((f"{largest} decodes the {slot}", found, "at least .6", found >= 0.6))
         rows.append((f"its untrained twin, {slot}", control, "at most half", control <= found / 2))
-    discourse = decoded.loc[zoo_names(), ["scene", "goal"]].mean(axis=1).to_numpy()
-    for seed, sides in enumerate(trained):
+    discourse = decoded.loc[zoo_names(), "discourse"].to_numpy()
+    for seed, sides in zip(seeds, trained, strict=True):
         size = sides.index.to_numpy()
         partial = partial_correlation(size, sides["L-R"].to_numpy(), discourse)[0]
         rows.append(
@@ -177,10 +185,10 @@ def _learning_rows(decoded: pd.DataFrame, trained: list[pd.DataFrame]) -> list[t
     return rows
 
 
-def _scaling_rows(trained: list[pd.DataFrame]) -> list[tuple]:
+def _scaling_rows(trained: list[pd.DataFrame], seeds: Sequence[int]) -> list[tuple]:
     loss = zoo_table().loc[zoo_names(), "validation_loss"].to_numpy()
     rows = []
-    for seed, sides in enumerate(trained):
+    for seed, sides in zip(seeds, trained, strict=True):
         size = sides.index.to_numpy()
         for column, least in (("L", 0.9), ("R", 0.85), ("L-R", 0.8)):
             r = float(pearson(size, sides[column].to_numpy()))
@@ -206,10 +214,10 @@ def _region_rows(slopes: pd.DataFrame) -> list[tuple]:
     return rows
 
 
-def _null_rows(trained, untrained, random, alike) -> list[tuple]:
+def _null_rows(trained, untrained, random, alike, seeds) -> list[tuple]:
     reference = np.mean([_slope(sides) for sides in trained])
     rows = []
-    for seed, (real, blank) in enumerate(zip(trained, untrained, strict=True)):
+    for seed, real, blank in zip(seeds, trained, untrained, strict=True):
         slope, share = _slope(blank), abs(_slope(blank) / _slope(real))
         rows.append((f"brain {seed}: slope of L−R, untrained", slope, "under .006",
                      abs(slope) < 0.006))  # fmt: skip
@@ -239,3 +247,16 @@ def _shift_row(name: str) -> tuple:
     ]
     r = float(np.nanmean(leave_one_run_out(shifted, responses).r))
     return (f"{name}, activations {SHIFT} scans late", r, "|r| < .01", abs(r) < 0.01)
+
+
+def _swap_row(study: Study, reliable: np.ndarray, names: list[str]) -> tuple:
+    """Left for right and right for left must change the sign of every difference, exactly."""
+    scores = _scores(study, names)
+    swapped = pd.Series(scores["hemisphere"].to_numpy()).replace({"L": "R", "R": "L"})
+    mirrored = scores.assign_coords(hemisphere=("voxel", swapped.to_numpy()))
+    there, back = (
+        table.loc[table["hemisphere"] == "L-R", "score"].to_numpy()
+        for table in (hemisphere_table(part, reliable) for part in (scores, mirrored))
+    )
+    largest = float(np.abs(there + back).max())
+    return ("L−R with hemispheres swapped, plus L−R: largest", largest, "0", largest == 0)

@@ -77,11 +77,15 @@ class ActivationSettings:
                 raise InputError(f"{field} is {value}; {least} or more tokens are expected.")
 
 
-def activation_key(study_fingerprint: str, name: str, settings: ActivationSettings) -> str:
-    """Key under which activations are kept: data, model, settings and the code that made them."""
+def activation_key(study: Study, name: str, settings: ActivationSettings) -> str:
+    """Key under which activations are kept: story, model, settings and the code that made them.
+
+    The responses do not count, so that all listeners to one story share its activations.
+    """
+    story = [[run.text, run.words["word"].tolist()] for run in study.runs]
     chosen = {key: value for key, value in asdict(settings).items() if key != "batch_size"}
     source = source_digest(SOURCES)
-    return digest([study_fingerprint, fingerprint(name), chosen, source])
+    return digest([story, fingerprint(name), chosen, source])
 
 
 def extract(
@@ -123,7 +127,7 @@ def extract(
     from filelock import FileLock
 
     settings = settings or ActivationSettings()
-    key = activation_key(study.fingerprint, check_name(name), settings)
+    key = activation_key(study, check_name(name), settings)
     folder = Path(folder) if folder is not None else cache_folder() / "activations"
     paths = [folder / key / f"run-{number + 1}.zarr" for number in range(len(study.runs))]
     if not all(path.exists() for path in paths):

@@ -40,12 +40,6 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("brainalign"))
 
 
-def data_folder() -> Path | None:
-    """Folder with local copies of the real studies, from `BRAINALIGN_DATA`; None if unset."""
-    named = os.environ.get("BRAINALIGN_DATA")
-    return Path(named).expanduser().resolve() if named else None
-
-
 def output_folder() -> Path | None:
     """Folder that the running notebook leaves its results in; None outside `brainalign run`."""
     named = os.environ.get("BRAINALIGN_OUTPUT")

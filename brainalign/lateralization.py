@@ -140,6 +140,11 @@ def hemisphere_fits(
     -------
     dict
         "L", "R", "L-R" -> LineFit.
+
+    Raises
+    ------
+    InputError
+        For another measure, and where left and right do not have the same models.
     """
     rows = {side: measure_rows(table, measure, side) for side in SIDES}
     names = {tuple(part["model"]) for part in rows.values()}

@@ -88,34 +88,6 @@ def difference_fits(fits: dict[str, dict[str, LineFit]]) -> dict[str, LineFit]:
     return {roi: sides["L-R"] for roi, sides in fits.items()}
 
 
-def slopes_table(fits: dict[str, dict[str, LineFit]]) -> pd.DataFrame:
-    """Slopes per decade in each region, left, right and left minus right, steepest first.
-
-    Parameters
-    ----------
-    fits
-        From `region_fits`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns region, left, right, left − right, 95 % interval, r of left − right.
-    """
-    rows = [
-        {
-            "region": roi,
-            "left": sides["L"].slope,
-            "right": sides["R"].slope,
-            "left − right": sides["L-R"].slope,
-            "95 % interval": interval(sides["L-R"].slope_interval),
-            "r of left − right": sides["L-R"].r,
-        }
-        for roi, sides in fits.items()
-    ]
-    table = pd.DataFrame(rows).sort_values("left − right", ascending=False)
-    return table.reset_index(drop=True)
-
-
 def planted_table(truth: xr.Dataset, family: str = "discourse") -> pd.DataFrame:
     """What was planted in each region of a simulated brain.
 

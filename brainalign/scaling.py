@@ -287,7 +287,7 @@ def numbers(table: pd.DataFrame, fit: LineFit, regions: pd.DataFrame | None) -> 
     fit
         The line drawn.
     regions
-        From `regions.study_region_table`; None without regions.
+        From `regions.roi_table` or `published.region_table`; None without regions.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """One way to the score table of a study, whether its scores were published or are computed here."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
@@ -13,8 +13,10 @@ from brainalign.regions import roi_table
 from brainalign.scaling import CEILING, SIMULATED, control_names
 from brainalign.study import HemisphereRule, Study, voxel_coordinates
 
+if TYPE_CHECKING:
+    from brainalign.encoding import LayerRule
+
 PUBLISHED = "published"
-LayerRule = Literal["nested", "published"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def study_scores(
     models: list[str] | None = None,
     controls: list[str] | None = None,
     untrained_seeds: int = 0,
-    layer_rule: LayerRule = "nested",
+    layer_rule: "LayerRule" = "nested",
     hemispheres: HemisphereRule = "anatomical",
     hrf: str = "glover",
     **options,
@@ -75,7 +77,7 @@ def study_scores(
         return StudyScores(
             published.score_table(names=models), published.region_table(names=models)
         )
-    # Imported here because encoding brings torch with it, which the published scores do not need.
+    # Imported here, so that a page of published scores does not depend on the code of encoding.
     from brainalign.encoding import EncodingSettings, brain_scores, encode
     from brainalign.models import zoo_names
     from brainalign.reliability import leave_one_out_isc, reliable_voxels
@@ -94,7 +96,7 @@ def summarise(
     study: Study,
     scores: xr.DataArray,
     reliable: xr.DataArray,
-    layer_rule: LayerRule = "nested",
+    layer_rule: "LayerRule" = "nested",
     hemispheres: HemisphereRule = "anatomical",
 ) -> StudyScores:
     """Sum up voxelwise scores per hemisphere and per region.
@@ -116,6 +118,11 @@ def summarise(
     -------
     StudyScores
         The noise ceiling of a simulated study is in both tables as one more "model".
+
+    Raises
+    ------
+    InputError
+        For scores of another number of voxels than the study has, or with missing values.
     """
     if scores.sizes["voxel"] != study.n_voxels:
         raise InputError(

@@ -180,6 +180,11 @@ def select_voxels(study: Study, keep: np.ndarray) -> Study:
     -------
     Study
         With another fingerprint, without a mask, and with the truth of the voxels kept.
+
+    Raises
+    ------
+    InputError
+        If `keep` does not have one value for each voxel.
     """
     keep = np.asarray(keep, dtype=bool)
     if keep.shape != (study.n_voxels,):

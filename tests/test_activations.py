@@ -1,5 +1,7 @@
 """Activations against one forward pass per word, and what happens to odd words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny_models
@@ -262,7 +264,7 @@ def test_files_are_chunked_by_layer_and_say_how_they_were_made(folders, study, t
     n_words = len(study.runs[0].words)
     assert array.dtype == np.float16 and array.chunks == (n_words, 1, tiny_models.WIDTH)
     assert array.attrs["settings"]["minimum_context"] == 10
-    assert array.attrs["key"] == activation_key(study.fingerprint, str(folders["gpt2"]), settings)
+    assert array.attrs["key"] == activation_key(study, str(folders["gpt2"]), settings)
     assert array.attrs["scale"] == [1.0] * 4
     assert zarr.open_array(tmp_path / array.attrs["key"] / "run-1.zarr").shape == array.shape
 
@@ -305,20 +307,21 @@ def test_an_interrupted_run_leaves_nothing_half_written(folders, study, tmp_path
     assert len(extract(study, name, folder=tmp_path)) == 3
 
 
-def test_key_follows_data_model_and_settings(folders):
+def test_key_follows_story_model_and_settings(folders, study):
     name = str(folders["gpt2"])
     settings = ActivationSettings()
     keys = [
-        activation_key("data", name, settings),
-        activation_key("other", name, settings),
-        activation_key("data", f"{name}:untrained-0", settings),
-        activation_key("data", f"{name}:untrained-1", settings),
-        activation_key("data", str(folders["opt"]), settings),
-        activation_key("data", name, ActivationSettings(minimum_context=3)),
-        activation_key("data", name, ActivationSettings(word_vector="last")),
+        activation_key(study, name, settings),
+        activation_key(replace(study, runs=study.runs[:2]), name, settings),
+        activation_key(study, f"{name}:untrained-0", settings),
+        activation_key(study, f"{name}:untrained-1", settings),
+        activation_key(study, str(folders["opt"]), settings),
+        activation_key(study, name, ActivationSettings(minimum_context=3)),
+        activation_key(study, name, ActivationSettings(word_vector="last")),
     ]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == activation_key("data", name, ActivationSettings(batch_size=1))
+    assert keys[0] == activation_key(study, name, ActivationSettings(batch_size=1))
+    assert keys[0] == activation_key(replace(study, fingerprint="other brains"), name, settings)
 
 
 def test_huge_activations_are_scaled_by_powers_of_two(tmp_path):

@@ -48,10 +48,8 @@ def test_source_digest_covers_packages(monkeypatch, tmp_path):
 
 def test_folders_follow_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path))
-    monkeypatch.setenv("BRAINALIGN_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("BRAINALIGN_OUTPUT", raising=False)
     assert files.cache_folder() == tmp_path
-    assert files.data_folder() == tmp_path / "data"
     assert files.output_folder() is None
     monkeypatch.delenv("BRAINALIGN_CACHE")
     assert files.cache_folder() == files.project_root() / ".cache"

@@ -53,12 +53,6 @@ def test_published_slopes_agree_with_the_paper():
             )
 
 
-def test_steepest_first():
-    table = regions.slopes_table(regions.region_fits(published.region_table(), 100, rng()))
-    assert table["region"].iloc[0] == "AG_TPJ"
-    assert table["left − right"].is_monotonic_decreasing
-
-
 def test_truth_is_recovered(simulated):
     fits = regions.region_fits(simulated.regions, 200, rng())
     table = regions.truth_comparison(simulated.truth, fits, simulated.regions)

@@ -115,4 +115,6 @@ def test_trained_models_are_found_again_and_copied(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "train_model", None)  # must not be called again
     second = zoo.train(jobs=1, folder=tmp_path / "two")
     assert first.equals(second)
-    assert describe(str(tmp_path / "two" / small.name)).n_parameters == first["n_parameters"].iloc[0]
+    assert (
+        describe(str(tmp_path / "two" / small.name)).n_parameters == first["n_parameters"].iloc[0]
+    )

@@ -7,8 +7,6 @@ which order. A second language is a second `Language` and nothing else.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-VERB_FORMS = ("base", "singular", "past")
-
 
 @dataclass(frozen=True)
 class Language:

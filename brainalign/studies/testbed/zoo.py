@@ -295,7 +295,7 @@ def _save(model, recipe: Recipe, record: dict, folder: Path) -> None:
 
 
 def train(
-    names: list[str] | None = None, jobs: int | None = None, folder: Path | None = None
+    names: list[str] | None = None, jobs: int | None = None, folder: Path = Path("my-zoo")
 ) -> pd.DataFrame:
     """Train models of the zoo, one process per core; the largest first.
 
@@ -307,7 +307,7 @@ def train(
     jobs
         Processes; by default one per core.
     folder
-        Where to save; by default inside the package, where the shipped models are.
+        The models' folders are made below it. The shipped models lie in `WEIGHTS`.
 
     Returns
     -------
@@ -324,10 +324,12 @@ def train(
         raise InputError(
             f"The zoo has no model {unknown[0]!r} to train; it has {', '.join(LADDER)}."
         )
-    folder = WEIGHTS if folder is None else Path(folder)
+    folder = Path(folder)
     recipes = sorted((LADDER[name] for name in names), key=lambda r: -r.width * r.layers)
     for trained in map_processes(_train_or_find, recipes, jobs, "training"):
-        shutil.copytree(trained, folder / trained.name, dirs_exist_ok=True)
+        with atomic_path(folder / trained.name) as temporary:
+            shutil.copytree(trained, temporary)
+            shutil.rmtree(folder / trained.name, ignore_errors=True)
     return zoo_table(folder)
 
 
