@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -156,7 +157,7 @@ def test_publishing_replaces_results_and_keeps_the_rest(tmp_path):
     ("source", "expected"),
     [
         ("(label)=\n# A", "# A"),
-        ("as {cite}`key` says", "as [key] says"),
+        ("as {cite}`key` says", "as (key) says"),
         ("{math}`x^2`", "$x^2$"),
         ("see {ref}`the text <target>`", "see the text"),
         ("[page](other.ipynb) and [web](https://x.org)", "page and [web](https://x.org)"),
@@ -166,6 +167,12 @@ def test_publishing_replaces_results_and_keeps_the_rest(tmp_path):
 )
 def test_book_syntax_becomes_plain(source, expected):
     assert plain_markdown(source) == expected
+
+
+def test_citations_are_looked_up_in_the_book(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    found = plain_markdown("as {cite}`li2022, bonnassegahot2024` say")
+    assert found == "as (Li et al. 2022; Bonnasse-Gahot & Pallier 2024) say"
 
 
 def test_directives_become_boxes():

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import cache
 from pathlib import Path
 
 from brainalign.companion.compose import source_text, split_once
@@ -45,7 +46,27 @@ def _role(match: re.Match) -> str:
     text = re.sub(r"\s*<[^<>]*>$", "", match["text"])
     if match["name"] == "math":
         return f"${text}$"
-    return f"[{text}]" if match["name"].startswith("cite") else text
+    if match["name"].startswith("cite"):
+        return f"({'; '.join(_author_and_year(key.strip()) for key in text.split(','))})"
+    return text
+
+
+def _author_and_year(key: str) -> str:
+    """A reference of the book as author and year; its key where the book does not have it."""
+    entry = _references(project_root()).get(key)
+    if entry is None:
+        return key
+    names = [" ".join(person.last_names) for person in entry.persons["author"]]
+    shown = " & ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    return f"{shown} {entry.fields['year']}"
+
+
+@cache
+def _references(root: Path | None) -> dict:
+    from pybtex.database import parse_file
+
+    path = root / "book" / "references.bib" if root else None
+    return dict(parse_file(path).entries) if path and path.is_file() else {}
 
 
 def plain_markdown(source: str) -> str:
