@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import pytest
 import tiny_book
@@ -168,7 +169,7 @@ def test_zoo(capsys, monkeypatch):
     assert "nano" in call(capsys, "zoo", "list")[1]
     status, out, _ = call(capsys, "zoo", "train", "nano", "--jobs", "1")
     assert status == 0 and "nano" in out
-    assert calls == [(["nano"], 1, None)]
+    assert calls == [(["nano"], 1, Path("my-zoo"))]
 
 
 def test_outside_of_a_book(capsys, tmp_path, monkeypatch):
