@@ -1,10 +1,10 @@
-"""The one way to use several cores: spawned processes with one torch thread each."""
+"""How several cores are used: spawned processes, or threads for work that numpy does."""
 
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 
 from tqdm.auto import tqdm
 
@@ -17,6 +17,16 @@ def cpu_count() -> int:
 def progress(iterable: Iterable, **options):
     """Progress bar on a terminal, nothing on a page or in a log file."""
     return tqdm(iterable, disable=not sys.stderr.isatty(), **options)
+
+
+def map_threads(function: Callable, items: Iterable) -> Iterator:
+    """Apply a function to items in one thread per core; results come in the order of the items.
+
+    For functions that spend their time where numpy lets other threads run: drawing random
+    numbers, arithmetic on large arrays, reading files.
+    """
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        yield from pool.map(function, items)
 
 
 def _single_threaded() -> None:

@@ -5,7 +5,7 @@ import xarray as xr
 
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
-from brainalign.parallel import progress
+from brainalign.parallel import map_threads, progress
 from brainalign.study import Study, standardise, voxel_coordinates
 
 # Modules whose source decides what the numbers are.
@@ -90,7 +90,9 @@ def _standardised(study: Study, run: int) -> np.ndarray:
     kept = slice(start, study.runs[run].n_scans - end)
     shape = (len(study.subjects), kept.stop - kept.start, study.n_voxels)
     values = np.empty(shape, dtype=np.float32)
-    for target, subject in zip(values, study.subjects, strict=True):
+
+    def fill(number: int) -> None:
+        target, subject = values[number], study.subjects[number]
         target[:] = standardise(study.responses(run, subject).to_numpy()[0][kept])
         if not np.isfinite(target).all():
             voxel = int(np.flatnonzero(~np.isfinite(target).all(axis=0))[0])
@@ -98,6 +100,8 @@ def _standardised(study: Study, run: int) -> np.ndarray:
                 f"Run {run + 1} of subject {subject!r} is not finite in voxel {voxel}; finite "
                 "numbers are expected."
             )
+
+    list(map_threads(fill, range(len(values))))
     return values
 
 

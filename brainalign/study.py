@@ -14,6 +14,7 @@ import xarray as xr
 
 from brainalign.errors import InputError
 from brainalign.files import digest
+from brainalign.parallel import map_threads
 
 AVERAGE = "average"
 VOXEL_COLUMNS = ("x", "y", "z", "hemisphere", "roi", "parcel")
@@ -147,9 +148,10 @@ class Study:
 
     def _load(self, run: int, subject: str) -> np.ndarray:
         if subject == AVERAGE and not self.has_average:
-            total = 0
-            for name in self.subjects:
-                total = total + standardise(self._load(run, name))
+            listeners = map_threads(lambda name: standardise(self._load(run, name)), self.subjects)
+            total = next(listeners)
+            for values in listeners:
+                total += values
             return standardise(total)
         if subject != AVERAGE and subject not in self.subjects:
             raise InputError(

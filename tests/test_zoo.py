@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +119,11 @@ def test_trained_models_are_found_again_and_copied(tmp_path, monkeypatch):
     assert (
         describe(str(tmp_path / "two" / small.name)).n_parameters == first["n_parameters"].iloc[0]
     )
+
+
+def test_the_books_table_is_the_shipped_ladder():
+    text = (Path(__file__).parents[1] / "book" / "testbed.md").read_text(encoding="utf-8")
+    for name, row in zoo.zoo_table().iterrows():
+        loss, perplexity = row["validation_loss"], row["perplexity"]
+        shown = f"| `{name}` | {int(row['n_parameters']):,} | {loss:.2f} | {perplexity:.1f} |"
+        assert shown in text
