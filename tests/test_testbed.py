@@ -1,6 +1,7 @@
 """The testbed: geometry, story, latents, listeners."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,31 @@ def test_events_reset_at_each_clause_and_discourse_persists(sentences):
     ]
     starts = np.flatnonzero(new) + 1
     assert len(starts) and (table["event"].iloc[starts].sum(axis=1) == 0).all()
+
+
+def test_another_language_is_a_lexicon_and_a_table_of_orders():
+    # Verb last, adjective after the noun, and words of its own.
+    order = dict(ENGLISH.order)
+    order["active"] = ("agent", "patient", "adverb", "prepositional", "verb")
+    order["noun phrase"] = ("determiner", "noun", "adjective", "relative")
+    foreign = replace(
+        ENGLISH,
+        code="x",
+        adjectives=tuple(f"{word}o" for word in ENGLISH.adjectives),
+        function=ENGLISH.function | {"by": "bai", "the": "lo"},
+        order=order,
+    )
+    told = write(foreign, StoryConfig(verb_pair=0), np.random.default_rng(0), 3000)
+    words = [word.form.lower() for sentence in told for word in sentence.words]
+    assert set(words) <= set(foreign.vocabulary()) and {"bai", "lo"} <= set(words)
+    for sentence in told:
+        for before, word in zip(sentence.words, sentence.words[1:], strict=False):
+            if word.part_of_speech == "adjective":
+                assert before.part_of_speech == "noun"
+        last, main = sentence.words[-1], sentence.words[0].clause
+        if all(word.clause is main for word in sentence.words) and not main.passive:
+            assert last.part_of_speech == "verb"
+    assert len(word_latents(told, foreign)) == len(words)
 
 
 @settings(max_examples=10, deadline=None)

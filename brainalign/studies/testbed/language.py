@@ -185,6 +185,7 @@ ENGLISH = Language(
     before_vowel={"a": "an"},
     function={
         "one": "one",
+        "the": "the",
         "go past": "went",
         "go present": "goes",
         "come past": "came",

@@ -238,7 +238,7 @@ class Narrator:
             place = language.places[scene.place]
             parts = {
                 "preposition": [self._function("in", "preposition", clause)],
-                "determiner": [Word("the", "the", "determiner", clause)],
+                "determiner": [self._function("the", "determiner", clause)],
                 "noun phrase": [Word(place, place, "noun", clause)],
             }
         elif kind == 2:
@@ -301,7 +301,7 @@ class Narrator:
             ],
             "place": [
                 self._function("to", "preposition", clause),
-                Word("the", "the", "determiner", clause),
+                self._function("the", "determiner", clause),
                 Word(place, place, "noun", clause, tells=(("scene", scene.place),)),
             ],
             "goal": [
