@@ -150,6 +150,7 @@ def _time(sentences: list[Sentence], config: TestbedConfig, run: int) -> pd.Data
             "word": [word.form for word in words],
             "onset": ends - spans,
             "offset": ends - 0.1 * spans,
+            "lemma": [word.lemma for word in words],
             "part_of_speech": [word.part_of_speech for word in words],
             "scene": [sentence.scene for sentence in sentences for _ in sentence.words],
         }
