@@ -122,6 +122,7 @@ def encode(
         with FileLock(folder / f"{keys[name]}.lock"):
             if not paths[name].is_file():
                 _encode_model(study, name, settings, keys[name], paths[name], fit, device)
+    del fit  # and with it the responses, which need as much memory as many models' scores
     for name, key in keys.items():
         _record_use(study, name, settings, key)
     return [xr.load_dataset(paths[name], engine="h5netcdf") for name in names]

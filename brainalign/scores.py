@@ -87,8 +87,8 @@ def study_scores(
     names = zoo_names() if models is None else list(models)
     names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
     names += control_names() if controls is None else list(controls)
-    encoded = encode(loaded, list(dict.fromkeys(names)), EncodingSettings(hrf=hrf))
     reliable = reliable_voxels(leave_one_out_isc(loaded))
+    encoded = encode(loaded, list(dict.fromkeys(names)), EncodingSettings(hrf=hrf))
     return summarise(loaded, brain_scores(encoded, layer_rule), reliable, layer_rule, hemispheres)
 
 
