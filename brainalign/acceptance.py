@@ -12,12 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from brainalign.activations import extract
-from brainalign.encoding import EncodingSettings, brain_scores, encode
+from brainalign.encoding import brain_scores, encode
+from brainalign.fitting import EncodingSettings, load_responses, study_regressors
 from brainalign.lateralization import hemisphere_table
 from brainalign.models import describe, zoo_names
 from brainalign.parallel import progress
 from brainalign.regions import roi_table
-from brainalign.regressors import run_regressors
 from brainalign.reliability import leave_one_out_isc, reliable_voxels
 from brainalign.ridge import leave_one_run_out
 from brainalign.statistics import fit_line, partial_correlation, pearson
@@ -100,8 +100,8 @@ def _sides(
     return sides
 
 
-def _slope(sides: pd.DataFrame, column: str = "L-R") -> float:
-    return fit_line(sides.index.to_numpy(), sides[column].to_numpy()).slope
+def _slope(sides: pd.DataFrame) -> float:
+    return fit_line(sides.index.to_numpy(), sides["L-R"].to_numpy()).slope
 
 
 def _region_slopes(scores: xr.DataArray, names: list[str]) -> dict[str, float]:
@@ -138,13 +138,15 @@ def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
     labels = latents["latent"].to_numpy()[wanted]
     slots = [label.removeprefix("discourse: ").split()[0] for label in labels]
     runs = latents["run"].to_numpy()
-    targets = _scans(study, [latents.to_numpy()[runs == run][:, wanted] for run in np.unique(runs)])
+    values = [latents.to_numpy()[runs == run][:, wanted] for run in np.unique(runs)]
+    targets = study_regressors(study, values, EncodingSettings())
     table = {}
     for name in progress(names, desc="decoding the discourse"):
         activations = extract(study, name)
         layers = []
         for layer in range(activations[0].shape[1]):
-            regressors = _scans(study, [np.asarray(run[:, layer]) for run in activations])
+            features = [run[:, layer] for run in activations]
+            regressors = study_regressors(study, features, EncodingSettings())
             r = leave_one_run_out(regressors, targets, alphas=np.logspace(0, 5, 11)).r
             # A place that no scene of a run is set in cannot be scored there.
             by_latent = pd.Series(np.nanmean(r, axis=0))
@@ -152,13 +154,6 @@ def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
             layers.append(pd.concat([by_slot, pd.Series({"discourse": by_latent.mean()})]))
         table[name] = pd.DataFrame(layers).max()
     return pd.DataFrame(table).T
-
-
-def _scans(study: Study, features: list[np.ndarray]) -> list[np.ndarray]:
-    return [
-        run_regressors(values, run.words, run.n_scans, study.tr, study.trim)
-        for run, values in zip(study.runs, features, strict=True)
-    ]
 
 
 def _learning_rows(
@@ -238,14 +233,10 @@ def _shift_row(name: str) -> tuple:
     """Activations that are 100 scans late must predict nothing."""
     study, _ = _narrowed()
     activations = extract(study, name)
-    regressors = _scans(study, [np.asarray(run[:, -1]) for run in activations])
+    features = [run[:, -1] for run in activations]
+    regressors = study_regressors(study, features, EncodingSettings())
     shifted = [np.roll(run, SHIFT, axis=0) for run in regressors]
-    start, end = study.trim
-    responses = [
-        study.responses(number).to_numpy()[0][start : run.n_scans - end]
-        for number, run in enumerate(study.runs)
-    ]
-    r = float(np.nanmean(leave_one_run_out(shifted, responses).r))
+    r = float(np.nanmean(leave_one_run_out(shifted, load_responses(study)).r))
     return (f"{name}, activations {SHIFT} scans late", r, "|r| < .01", abs(r) < 0.01)
 
 

@@ -134,7 +134,7 @@ def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") 
     nuisance = cache(lambda: _fit_nuisance(study, settings, responses(), options))
 
     def fit(features: list[np.ndarray]) -> xr.Dataset:
-        regressors = _regressors(study, features, settings)
+        regressors = study_regressors(study, features, settings)
         if not settings.nuisance:
             return _as_dataset(leave_one_run_out(regressors, responses(), **options))
         bands = (regressors, nuisance()[0])
@@ -147,9 +147,25 @@ def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") 
     return fit
 
 
-def _regressors(
+def study_regressors(
     study: Study, features: list[np.ndarray], settings: EncodingSettings
 ) -> list[np.ndarray]:
+    """Regressors of word features in every run of a study, trimmed and standardised.
+
+    Parameters
+    ----------
+    study
+        Words and timing.
+    features
+        One array (n_words, n_units) per run.
+    settings
+        Hemodynamic response and delays.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One per run, see `regressors.run_regressors`.
+    """
     return [
         run_regressors(
             values, run.words, run.n_scans, study.tr, study.trim, settings.hrf, settings.delays
@@ -163,7 +179,7 @@ def _fit_nuisance(
 ) -> tuple[list[np.ndarray], RidgeResult]:
     """Regressors of the nuisance features, and their scores alone."""
     features = [nuisance_features(run.words, settings.nuisance_columns) for run in study.runs]
-    regressors = _regressors(study, features, settings)
+    regressors = study_regressors(study, features, settings)
     return regressors, leave_one_run_out(regressors, responses, **options)
 
 

@@ -83,6 +83,12 @@ LADDER = {
 }
 
 
+def token_numbers(language: str) -> dict[str, int]:
+    """Number of every token: the special ones, then the language's word forms."""
+    tokens = [*SPECIAL_TOKENS, *LANGUAGES[language].vocabulary()]
+    return {token: number for number, token in enumerate(tokens)}
+
+
 def make_tokenizer(language: str = "en", positions: int = 128):
     """Word-level tokenizer for the stories: lower case, punctuation on its own.
 
@@ -93,9 +99,7 @@ def make_tokenizer(language: str = "en", positions: int = 128):
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = [*SPECIAL_TOKENS, *LANGUAGES[language].vocabulary()]
-    tokens = {token: number for number, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordLevel(token_numbers(language), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
@@ -114,8 +118,7 @@ def encode_sentences(sentences: list[Sentence], language: str = "en") -> np.ndar
     numpy.ndarray
         Token numbers, int64.
     """
-    vocabulary = [*SPECIAL_TOKENS, *LANGUAGES[language].vocabulary()]
-    numbers = {token: number for number, token in enumerate(vocabulary)}
+    numbers = token_numbers(language)
     tokens = []
     for sentence in sentences:
         for word in sentence.words:
@@ -137,7 +140,7 @@ def make_model(recipe: Recipe):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
-        vocab_size=len(SPECIAL_TOKENS) + len(LANGUAGES[recipe.language].vocabulary()),
+        vocab_size=len(token_numbers(recipe.language)),
         n_positions=recipe.positions,
         n_embd=recipe.width,
         n_layer=recipe.layers,
