@@ -14,7 +14,7 @@ _WHERE = {
     "study_names": "studies",
     "describe": "models",
     "model_table": "models",
-    "load_language_model": "models",
+    "load_language_model": "loading",
     "extract": "activations",
     "run_regressors": "regressors",
     "leave_one_run_out": "ridge",

@@ -17,15 +17,8 @@ import numpy as np
 from brainalign.alignment import is_empty, locate_words, token_ranges
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
-from brainalign.models import (
-    Baseline,
-    LanguageModel,
-    check_name,
-    fingerprint,
-    load_language_model,
-    parse_baseline,
-    quiet_transformers,
-)
+from brainalign.loading import LanguageModel, load_language_model, quiet_transformers
+from brainalign.models import Baseline, check_name, fingerprint, parse_baseline
 from brainalign.parallel import progress
 from brainalign.states import Reader, probe, read_states
 from brainalign.study import Run, Study
@@ -34,7 +27,7 @@ if TYPE_CHECKING:
     import zarr
 
 # Modules whose source decides what the numbers are.
-SOURCES = ("study", "checkpoints", "models", "alignment", "states", "activations")
+SOURCES = ("study", "checkpoints", "models", "loading", "alignment", "states", "activations")
 
 
 @dataclass(frozen=True)
@@ -307,12 +300,14 @@ def pool_words(
 
 
 def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[str, Any]]:
-    """A baseline's vectors: normal per word heard, or uniform in [0, 1) per word form.
+    """A baseline's vectors: normal per word heard, uniform in [0, 1) per word form, or 1.
 
     A form has the same vector in every run and study, whatever its case.
     """
     words = run.words["word"].tolist()
-    if baseline.what == "vectors":
+    if baseline.kind == "word rate":
+        drawn = np.ones((len(words), 1), dtype=np.float32)
+    elif baseline.kind == "random vectors":
         drawn = np.random.default_rng([baseline.seed, number]).standard_normal(
             (len(words), baseline.width), dtype=np.float32
         )
@@ -321,7 +316,7 @@ def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[s
         table = {form: _form_vector(form, baseline) for form in set(forms)}
         drawn = np.array([table[form] for form in forms]).reshape(-1, baseline.width)
     drawn[[is_empty(word) for word in words]] = 0
-    return drawn[None], {"layers": [f"random {baseline.what}"], "context": "none"}
+    return drawn[None], {"layers": [baseline.kind], "context": "none"}
 
 
 def _form_vector(form: str, baseline: Baseline) -> np.ndarray:

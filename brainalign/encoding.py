@@ -28,7 +28,7 @@ from brainalign.study import AVERAGE, Study, voxel_coordinates
 # Modules whose source decides what the scores are.
 SOURCES = (
     *activations.SOURCES,
-    *("regressors", "factorisations", "ridge", "fitting", "encoding"),
+    *("drift", "regressors", "factorisations", "ridge", "fitting", "encoding"),
 )
 # Larger models are extracted one after the other, on all cores and with one copy in memory.
 PARALLEL_PARAMETERS = 200_000_000
@@ -94,7 +94,7 @@ def encode(
     -------
     list of xarray.Dataset
         One per model, float32. `r` (model, layer, voxel) is the mean over folds of the Pearson
-        correlations `r_fold` (fold, layer, voxel), NaN for a voxel that is constant in a run;
+        correlations `r_fold` (fold, layer, voxel);
         `r_inner` (fold, layer, voxel) the scores of the inner validation runs; `alpha` (fold,
         layer), with (voxel) where each has its own. With nuisance features these are the scores
         of both bands together, `band_ratio` (fold, layer, voxel) the ratio of their penalties,
@@ -305,7 +305,7 @@ def _assemble(
         "versions": _versions(),
     }
     return joint.assign_coords(
-        fold=np.arange(len(study.runs)),
+        fold=np.arange(len(study.folds())),
         layer=np.arange(len(layer_names)),
         layer_name=("layer", layer_names),
         **voxel_coordinates(study.voxels),
@@ -324,6 +324,7 @@ def _warnings(settings: EncodingSettings, at_edge: float) -> list[str]:
 
 def _about(study: Study) -> dict:
     fields = ("name", "language", "fingerprint", "simulated", "tr", "trim", "licence", "citation")
+    fields += ("high_pass", "n_folds", "gap")
     return {name: getattr(study, name) for name in fields} | {"n_subjects": len(study.subjects)}
 
 

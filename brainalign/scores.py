@@ -1,8 +1,10 @@
 """One way to the score table of a study, whether its scores were published or are computed here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -40,6 +42,20 @@ class StudyScores:
     truth: xr.Dataset | None = field(default=None, repr=False)
 
 
+def default_models(study: str) -> list[str]:
+    """Language models that a page shows when it is asked for none in particular.
+
+    Parameters
+    ----------
+    study
+        Its name. The testbed's models know the testbed's words only; studies of real speech take
+        the pretrained model that needs no hub.
+    """
+    from brainalign.models import MINILM, zoo_names
+
+    return zoo_names() if study == "testbed" else [MINILM]
+
+
 def study_scores(
     study: str,
     models: list[str] | None = None,
@@ -47,7 +63,7 @@ def study_scores(
     untrained_seeds: int = 0,
     layer_rule: "LayerRule" = "nested",
     hemispheres: HemisphereRule = "anatomical",
-    hrf: str = "glover",
+    settings: Mapping[str, Any] | None = None,
     **options,
 ) -> StudyScores:
     """Load the published scores, or encode a study with language models and controls.
@@ -57,15 +73,16 @@ def study_scores(
     study
         "published", or a study of `brainalign.studies`.
     models
-        Language models; None takes the paper's 28 or all that come with the package.
+        Language models; None takes the paper's 28 or `default_models`.
     controls
         Random vectors and embeddings; None takes `scaling.control_names()`, and [] none. The
         published scores come with the paper's own.
     untrained_seeds
         So many untrained copies of every model are encoded too.
-    layer_rule, hemispheres, hrf
-        "nested" or "published" choice of layers; "anatomical" or "published" sides; hemodynamic
-        response. The published scores were made with the paper's rules and stay as they are.
+    layer_rule, hemispheres, settings
+        "nested" or "published" choice of layers; "anatomical" or "published" sides; what to change
+        of the settings that responses are fitted with (`fitting.encoding_settings`). The published scores were made with the
+        paper's rules and stay as they are.
     **options
         Of the study, such as its seed. The published scores have none and ignore them.
 
@@ -78,24 +95,26 @@ def study_scores(
             published.score_table(names=models), published.region_table(names=models)
         )
     # Imported here, so that a page of published scores does not depend on the code of encoding.
-    from brainalign.encoding import EncodingSettings, brain_scores, encode
-    from brainalign.models import zoo_names
-    from brainalign.reliability import leave_one_out_isc, reliable_voxels
+    from brainalign.encoding import brain_scores, encode
+    from brainalign.fitting import encoding_settings
+    from brainalign.reliability import reliability_map, reliable_voxels
     from brainalign.studies import load_study
 
     loaded = load_study(study, **options)
-    names = zoo_names() if models is None else list(models)
+    names = default_models(study) if models is None else list(models)
     names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
     names += control_names() if controls is None else list(controls)
-    reliable = reliable_voxels(leave_one_out_isc(loaded))
-    encoded = encode(loaded, list(dict.fromkeys(names)), EncodingSettings(hrf=hrf))
+    # Of a handful of regions, all count.
+    everything = np.ones(loaded.n_voxels, dtype=bool)
+    reliable = everything if loaded.of_regions else reliable_voxels(reliability_map(loaded))
+    encoded = encode(loaded, list(dict.fromkeys(names)), encoding_settings(**settings or {}))
     return summarise(loaded, brain_scores(encoded, layer_rule), reliable, layer_rule, hemispheres)
 
 
 def summarise(
     study: Study,
     scores: xr.DataArray,
-    reliable: xr.DataArray,
+    reliable: xr.DataArray | np.ndarray,
     layer_rule: "LayerRule" = "nested",
     hemispheres: HemisphereRule = "anatomical",
 ) -> StudyScores:
@@ -108,7 +127,7 @@ def summarise(
     scores
         Dims (model, voxel), from `encoding.brain_scores`.
     reliable
-        Dim (voxel), bool.
+        Shape (voxel,), bool.
     layer_rule
         The rule that `scores` were made with, for the record.
     hemispheres

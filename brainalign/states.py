@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brainalign.models import LanguageModel
+from brainalign.loading import LanguageModel
 
 if TYPE_CHECKING:
     import torch

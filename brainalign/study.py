@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.files import digest
 from brainalign.parallel import map_threads
@@ -19,6 +20,8 @@ from brainalign.parallel import map_threads
 AVERAGE = "average"
 VOXEL_COLUMNS = ("x", "y", "z", "hemisphere", "roi", "parcel")
 HemisphereRule = Literal["anatomical", "published"]
+# One fold is scored, one chooses the penalty, one is fitted.
+MINIMUM_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,16 @@ class Run:
     load : callable
         Takes a subject's name, gives responses of shape (n_scans, n_voxels), float32. Called when
         the responses are asked for, so that a study larger than memory can be streamed.
+    confounds : callable or None
+        Takes a subject's name, gives time courses of shape (n_scans, n_confounds) that are
+        regressed out of that subject's responses (movement of the head).
     """
 
     words: pd.DataFrame
     text: str
     n_scans: int
     load: Callable[[str], np.ndarray] = field(repr=False)
+    confounds: Callable[[str], np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self):
         missing = {"word", "onset", "offset"} - set(self.words.columns)
@@ -55,6 +62,13 @@ class Run:
             raise InputError(
                 f"Word {row} ({self.words['word'].iloc[row]!r}) ends at {offset[row]} s, before its "
                 f"onset at {onset[row]} s; every offset must be at or after its onset."
+            )
+        back = np.flatnonzero(np.diff(onset) < 0) + 1
+        if len(back):
+            row = back[0]
+            raise InputError(
+                f"Word {row} ({self.words['word'].iloc[row]!r}) starts at {onset[row]} s, before "
+                f"the word above it at {onset[row - 1]} s; onsets that never go back are expected."
             )
 
 
@@ -74,7 +88,8 @@ class Study:
         Repetition time in seconds.
     voxels : pandas.DataFrame
         One row per voxel: `x`, `y`, `z` (mm, MNI), `hemisphere` ("L", "R", "midline"), `roi` (""
-        outside the regions of interest) and `parcel`.
+        outside the regions of interest) and `parcel`. A study of whole regions has one row for
+        each: NaN for coordinates, `roi` the same on both sides, `parcel` the region's own name.
     trim : tuple of int
         Scans dropped at the start and at the end of each run when regressors are fitted.
     fingerprint : str
@@ -88,6 +103,17 @@ class Study:
     has_average : bool
         Whether `Run.load("average")` gives the average subject directly. Otherwise it is the mean
         of the listeners' standardised responses.
+    high_pass : float or None
+        Cut-off in Hz: a line and cosines slower than this are removed from the responses of every
+        run and from the regressors that predict them. None removes nothing.
+    n_folds : int or None
+        None: every run is a fold of the cross-validation. Otherwise every run is cut into this
+        many contiguous stretches, for a study with too few runs.
+    gap : int
+        Scans dropped between neighbouring stretches, because the haemodynamic response carries
+        what was heard in one into the next.
+    reliability : callable or None
+        Gives a published map of reliability, dims (split, voxel), where a study brings one.
     options : dict
         What the study was loaded with, so that it can be loaded again.
     licence, citation : str
@@ -106,6 +132,10 @@ class Study:
     simulated: bool = False
     truth: xr.Dataset | None = field(default=None, repr=False)
     has_average: bool = False
+    high_pass: float | None = None
+    n_folds: int | None = None
+    gap: int = 0
+    reliability: Callable[[], xr.DataArray] | None = field(default=None, repr=False)
     options: dict = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
@@ -120,8 +150,19 @@ class Study:
         """Number of voxels."""
         return len(self.voxels)
 
+    @property
+    def of_regions(self) -> bool:
+        """Whether its "voxels" are whole regions, which have a name but no coordinates."""
+        return bool(self.voxels["x"].isna().all())
+
+    def label(self, voxel: int) -> str:
+        """A voxel in messages: its number, and its name where the study has named regions."""
+        return (
+            f"region {self.voxels['parcel'].iloc[voxel]}" if self.of_regions else f"voxel {voxel}"
+        )
+
     def responses(self, run: int, subjects: tuple[str, ...] | str = AVERAGE) -> xr.DataArray:
-        """Responses of some subjects in one run, labelled.
+        """Responses of some subjects in one run, labelled, without drifts and confounds.
 
         Parameters
         ----------
@@ -134,7 +175,8 @@ class Study:
         -------
         xarray.DataArray
             Dims (subject, scan, voxel), float32, before trimming; voxel coordinates x, y, z,
-            hemisphere, roi, parcel.
+            hemisphere, roi, parcel. Drifts go where the study has a `high_pass`, confounds where
+            the run has them.
 
         Raises
         ------
@@ -158,14 +200,52 @@ class Study:
                 f"Study {self.name!r} has no subject {subject!r}; it has {', '.join(self.subjects)}"
                 f" and {AVERAGE!r}."
             )
-        values = self.runs[run].load(subject)
-        expected = (self.runs[run].n_scans, self.n_voxels)
+        recorded = self.runs[run]
+        values = recorded.load(subject)
+        expected = (recorded.n_scans, self.n_voxels)
         if values.shape != expected:
             raise InputError(
                 f"Run {run + 1} of subject {subject!r} has shape {values.shape}; "
                 f"{expected} (scans, voxels) is expected."
             )
-        return values
+        confounds = None if recorded.confounds is None else recorded.confounds(subject)
+        return remove_drift(values, self.tr, self.high_pass, confounds)
+
+    def folds(self) -> list[tuple[int, slice]]:
+        """Folds of the cross-validation: the run of each, and its scans.
+
+        Returns
+        -------
+        list of tuple
+            Index of the run, and a slice of the scans that trimming leaves. Neighbouring stretches
+            of one run are `gap` scans apart; these scans belong to no fold.
+
+        Raises
+        ------
+        InputError
+            For fewer than three folds, and for stretches that the gap leaves no two scans of.
+        """
+        n_parts = 1 if self.n_folds is None else self.n_folds
+        if len(self.runs) * n_parts < MINIMUM_FOLDS:
+            raise InputError(
+                f"Study {self.name!r} has {len(self.runs) * n_parts} fold(s), from {len(self.runs)} "
+                f"run(s) with n_folds {self.n_folds}; at least {MINIMUM_FOLDS} are expected, one to "
+                "score, one to choose the penalty and one to fit."
+            )
+        found = []
+        for number, run in enumerate(self.runs):
+            n_kept = run.n_scans - sum(self.trim)
+            edges = np.linspace(0, n_kept, n_parts + 1).round().astype(int)
+            # Half of each gap is taken from either side, so that stretches stay alike in length.
+            starts = edges[:-1] + np.where(edges[:-1] > 0, self.gap // 2, 0)
+            stops = edges[1:] - np.where(edges[1:] < n_kept, self.gap - self.gap // 2, 0)
+            if (stops - starts).min() < 2:
+                raise InputError(
+                    f"Run {number + 1} of study {self.name!r} has {n_kept} scans; {n_parts} folds "
+                    f"with gaps of {self.gap} leave less than two scans in one of them."
+                )
+            found += [(number, slice(int(a), int(b))) for a, b in zip(starts, stops, strict=True)]
+        return found
 
 
 def select_voxels(study: Study, keep: np.ndarray) -> Study:

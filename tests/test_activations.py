@@ -21,7 +21,7 @@ from brainalign.activations import (
     word_windows,
 )
 from brainalign.errors import InputError
-from brainalign.models import load_language_model
+from brainalign.loading import load_language_model
 from brainalign.states import probe
 
 POSITIONS = 24

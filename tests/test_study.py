@@ -1,5 +1,8 @@
 """The data model: labels, averages, hemispheres, and what it refuses."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import zscore
 
+from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.study import (
     Run,
@@ -91,6 +95,66 @@ def test_selected_voxels_keep_their_responses_and_labels():
         select_voxels(study, [True] * 3)
 
 
+def test_drift_and_confounds_go_before_listeners_are_averaged():
+    def movement(subject):
+        return np.random.default_rng(len(subject) + ord(subject[0])).normal(size=(60, 2))
+
+    plain = make_study(60, n_folds=3)
+    runs = tuple(replace(run, confounds=movement) for run in plain.runs)
+    study = replace(plain, runs=runs, high_pass=0.01)
+    clean = [
+        remove_drift(plain.responses(1, name).to_numpy()[0], 2.0, 0.01, movement(name))
+        for name in study.subjects
+    ]
+    assert np.allclose(study.responses(1, "two").to_numpy()[0], clean[1], atol=1e-6)
+    expected = zscore(np.mean([zscore(values) for values in clean], axis=0))
+    assert np.allclose(study.responses(1).to_numpy()[0], expected, atol=1e-4)
+
+
+def test_every_run_is_a_fold():
+    study = make_study(20, trim=(3, 2))
+    study = replace(study, runs=study.runs * 2)
+    assert study.folds() == [(run, slice(0, 15)) for run in range(4)]
+
+
+@given(
+    n_scans=st.integers(30, 400),
+    n_folds=st.integers(3, 8),
+    gap=st.integers(0, 9),
+    end=st.integers(0, 5),
+)
+def test_stretches_keep_their_distance(n_scans, n_folds, gap, end):
+    study = make_study(n_scans, trim=(1, end), n_folds=n_folds, gap=gap)
+    study = replace(study, runs=study.runs[:1])
+    kept = n_scans - 1 - end
+    if kept / n_folds < gap + 3:
+        return
+    used = np.zeros(kept, int)
+    slices = [scans for run, scans in study.folds()]
+    for scans in slices:
+        used[scans] += 1
+    assert (used <= 1).all() and (used == 0).sum() == gap * (n_folds - 1)
+    assert [b.start - a.stop for a, b in pairwise(slices)] == [gap] * (n_folds - 1)
+    lengths = [scans.stop - scans.start for scans in slices]
+    assert max(lengths) - min(lengths) <= gap - gap // 2 + 1
+
+
+def test_too_few_folds():
+    with pytest.raises(
+        InputError, match=r"2 fold\(s\), from 2 run\(s\) with n_folds None; at least 3"
+    ):
+        make_study().folds()
+    one = make_study(30, n_folds=2)
+    with pytest.raises(
+        InputError, match=r"2 fold\(s\), from 1 run\(s\) with n_folds 2; at least 3"
+    ):
+        replace(one, runs=one.runs[:1]).folds()
+    with pytest.raises(
+        InputError, match="has 30 scans; 5 folds with gaps of 8 leave less than two"
+    ):
+        make_study(30, n_folds=5, gap=8).folds()
+
+
 def test_bad_input_is_one_clear_sentence():
     with pytest.raises(InputError, match="no subject 'three'; it has one, two and 'average'"):
         make_study().responses(0, "three")
@@ -100,5 +164,7 @@ def test_bad_input_is_one_clear_sentence():
         Run(WORDS.drop(columns="onset"), "", 3, None)
     with pytest.raises(InputError, match=r"Word 1 \('b'\) ends at 0.5 s, before its onset"):
         Run(WORDS.assign(offset=[0.5, 0.5]), "", 3, None)
+    with pytest.raises(InputError, match=r"Word 1 \('b'\) starts at -1.0 s, before the word above"):
+        Run(WORDS.assign(onset=[0.0, -1.0]), "", 3, None)
     with pytest.raises(InputError, match="voxel table of study 'tiny' lacks"):
         make_study(voxels=pd.DataFrame({"x": [0.0]}))

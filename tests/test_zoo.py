@@ -9,7 +9,8 @@ import pytest
 
 from brainalign.errors import InputError
 from brainalign.files import file_sha256
-from brainalign.models import describe, load_language_model, zoo_names
+from brainalign.loading import load_language_model
+from brainalign.models import describe, zoo_names
 from brainalign.studies.testbed import zoo
 from brainalign.studies.testbed.config import StoryConfig
 from brainalign.studies.testbed.language import ENGLISH
