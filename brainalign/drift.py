@@ -51,18 +51,21 @@ def remove_drift(
             )
         if not np.isfinite(confounds).all():
             raise InputError("confounds has values that are not finite; finite ones are expected.")
+    from nilearn.glm.first_level.design_matrix import create_cosine_drift
     from nilearn.signal import clean
 
-    # nilearn treats signals and confounds alike, so that all goes in one projection.
+    removed = [] if confounds is None else [confounds]
+    if high_pass is not None:
+        # Not by clean's own filter, which leaves cosines in where a confound resembles one.
+        scans = tr * np.arange(len(values))
+        removed.append(create_cosine_drift(high_pass, scans)[:, :-1])
+    # nilearn removes the line from signals and confounds alike, so that all goes in one projection.
     cleaned = clean(
         values.astype(np.float64),
         detrend=high_pass is not None,
         standardize=None,
-        filter="cosine" if high_pass is not None else False,
-        high_pass=high_pass,
-        t_r=tr,
-        confounds=confounds,
-        standardize_confounds=True,
+        filter=False,
+        confounds=np.hstack(removed),
         ensure_finite=False,
     )
     cleaned -= cleaned.mean(axis=0)

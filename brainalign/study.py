@@ -278,12 +278,14 @@ def select_voxels(study: Study, keep: np.ndarray) -> Study:
     def narrowed(run: Run) -> Run:
         return replace(run, load=lambda subject: run.load(subject)[:, keep])
 
+    known = study.reliability
     return replace(
         study,
         runs=tuple(narrowed(run) for run in study.runs),
         voxels=study.voxels[keep].reset_index(drop=True),
         fingerprint=digest([study.fingerprint, np.flatnonzero(keep).tolist()]),
         mask=None,
+        reliability=None if known is None else lambda: known().isel(voxel=keep),
         truth=None if study.truth is None else study.truth.isel(voxel=keep),
     )
 

@@ -40,6 +40,16 @@ def test_is_one_projection(high_pass, with_confounds):
     np.testing.assert_allclose(cleaned, expected, atol=1e-4)
 
 
+def test_confounds_that_resemble_a_drift_leave_no_drift_in():
+    slow = np.cos(np.pi * (2 * np.arange(N_SCANS) + 1) / N_SCANS)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(N_SCANS, 4)) + 5 * slow[:, None]
+    confounds = (slow + 0.1 * rng.normal(size=N_SCANS))[:, None]
+    cleaned = remove_drift(values, TR, 1 / 128, confounds)
+    assert np.abs(slow @ cleaned).max() < 1e-3
+    np.testing.assert_allclose(cleaned, projected(values, 1 / 128, confounds), atol=1e-4)
+
+
 def test_nothing_is_touched_where_nothing_is_asked_for():
     values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     assert remove_drift(values, TR, None) is values

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -91,6 +92,9 @@ def test_selected_voxels_keep_their_responses_and_labels():
     whole = study.responses(1, "two").isel(voxel=keep)
     assert part.responses(1, "two").identical(whole)
     assert part.fingerprint != study.fingerprint
+    reliability = xr.DataArray(np.arange(20.0).reshape(2, 10), dims=("split", "voxel"))
+    part = select_voxels(replace(study, reliability=lambda: reliability), keep)
+    assert part.reliability().equals(reliability[:, keep])
     with pytest.raises(InputError, match=r"keep has shape \(3,\)"):
         select_voxels(study, [True] * 3)
 

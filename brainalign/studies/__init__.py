@@ -6,7 +6,11 @@ from brainalign.errors import InputError
 from brainalign.study import Study
 
 #: Module of each study; a module has `load(**options)` and `fingerprint(**options)`.
-_MODULES = {"testbed": "brainalign.studies.testbed"}
+_MODULES = {
+    "testbed": "brainalign.studies.testbed",
+    "alice": "brainalign.studies.alice",
+    "petitprince-en": "brainalign.studies.petitprince",
+}
 
 
 def study_names() -> list[str]:
@@ -28,7 +32,8 @@ def load_study(name: str, **options) -> Study:
     name
         One of `study_names()`.
     **options
-        The study's own; the testbed takes the fields of its `TestbedConfig`, such as `seed`.
+        The study's own: the testbed takes the fields of its `TestbedConfig`, such as `seed`,
+        "alice" those of its `AliceConfig`, such as `high_pass`; "petitprince-en" takes none.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def load_study(name: str, **options) -> Study:
     Raises
     ------
     InputError
-        For an unknown name or option.
+        For an unknown name or option, and for files that are missing or not what they should be.
     """
     return _module(name).load(**options)
 
