@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+from brainalign.companion import DISK_FULL, WorkError, is_disk_full
 from brainalign.errors import InputError
 
 
@@ -65,8 +66,47 @@ def build_parser() -> argparse.ArgumentParser:
     book.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="look at these pages only")
     _add_parameters(book, texts=False)
     command("status", _status, "which pages are out of date, and why")
+    _add_study_commands(command)
+    command("doctor", _doctor, "what this machine has and lacks: versions, disk, data, models")
     _add_zoo(command("zoo", _zoo_list, "the testbed's language models"))
     return parser
+
+
+def _add_study_commands(command) -> None:
+    fetch = command("fetch", _fetch, "download the files of a study; those at hand stay")
+    fetch.add_argument("study")
+    fetch.add_argument(
+        "--dry-run", action="store_true", help="list files, sizes and licences; fetch nothing"
+    )
+    fetch.add_argument("--all", action="store_true", help="the large optional files, too")
+    extract = command("extract", _extract, "read a study's text into language models")
+    encode = command("encode", _encode, "scores of language models on a study")
+    for parser in (extract, encode):
+        parser.add_argument("study")
+        parser.add_argument("--models", nargs="+", required=True, metavar="MODEL")
+        parser.add_argument("--window", type=_positive, help="tokens read at once (default: all)")
+        parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+        parser.add_argument(
+            "-p",
+            dest="texts",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="option of the study; may be given several times",
+        )
+    encode.add_argument("--subject", help="a listener, or average (default)")
+    encode.add_argument("--hrf", help="hemodynamic response (default: glover)")
+    encode.add_argument(
+        "--alphas",
+        nargs=3,
+        type=float,
+        metavar=("LOW", "HIGH", "NUMBER"),
+        help="ridge penalties: exponents of ten of the lowest and highest, and how many",
+    )
+    encode.add_argument(
+        "--alpha-per-voxel", action="store_true", default=None, help="a penalty for each voxel"
+    )
+    encode.add_argument("-o", dest="output", type=Path, help="write the table to this CSV file")
 
 
 def _add_zoo(zoo: argparse.ArgumentParser) -> None:
@@ -149,6 +189,48 @@ def _status(arguments: argparse.Namespace) -> None:
     print(status_text())
 
 
+def _doctor(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.doctor import doctor_text
+
+    print(doctor_text())
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from brainalign.studies.registry import fetch
+
+    fetch(arguments.study, dry_run=arguments.dry_run, optional=arguments.all)
+
+
+def _settings(arguments: argparse.Namespace, *names: str) -> dict:
+    """Settings that were given on the command line; the others keep their defaults."""
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _extract(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.steps import extract_table, study_options
+
+    options = study_options(arguments.texts)
+    settings = _settings(arguments, "window")
+    table = extract_table(arguments.study, arguments.models, options, settings, arguments.device)
+    print(table.to_string(index=False, float_format="{:.1f}".format))
+
+
+def _encode(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.steps import encode_table, study_options
+
+    options = study_options(arguments.texts)
+    settings = _settings(arguments, "window", "subject", "hrf", "alphas", "alpha_per_voxel")
+    if "alphas" in settings:
+        low, high, number = settings["alphas"]
+        settings["alphas"] = (low, high, int(number))
+    table = encode_table(
+        arguments.study, arguments.models, options, settings, arguments.device, arguments.output
+    )
+    columns = ["model", "roi", "hemisphere", "n_voxels", "score"]
+    print(table[columns].to_string(index=False, float_format="{:.3f}".format))
+
+
 def _zoo_list(arguments: argparse.Namespace) -> None:
     from brainalign.studies.testbed.zoo import zoo_table
 
@@ -213,16 +295,27 @@ def main(arguments: list[str] | None = None) -> int:
         print("brainalign: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader has enough; without this Python complains when it closes the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()  # the reader has enough
         return 0
+    except WorkError as error:
+        print(f"brainalign: {error}", *filter(None, [error.log]), sep="\n", file=sys.stderr)
+        return error.status
     except Exception as error:
-        log = getattr(error, "log", None)
-        known = type(error).__name__ == "WorkError"
-        text = (f"{error}\n{log}" if log else str(error)) if known else _unexpected(error)
-        print(f"brainalign: {text}", file=sys.stderr)
-        return getattr(error, "status", 1) if known else 1
+        if is_disk_full(error):
+            _close_output()
+            print(f"brainalign: {DISK_FULL}", file=sys.stderr)
+        else:
+            print(f"brainalign: {_unexpected(error)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _close_output() -> None:
+    """Let go of a standard output that takes no more; Python would complain when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

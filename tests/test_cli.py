@@ -15,7 +15,10 @@ from brainalign.cli import main
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return tiny_book.make_project(tmp_path_factory.mktemp("cli"))
+    folder = tiny_book.make_project(tmp_path_factory.mktemp("cli"))
+    cells = [tiny_book.code('study: str = "testbed"  # whose responses', "parameters")]
+    tiny_book.write_notebook(folder, "measured", cells)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +83,15 @@ def test_run(capsys, project):
         (["runn"], "invalid choice: 'runn'"),
         (["run"], "required: notebook"),
         ([], "required: COMMAND"),
+        (["fetch", "alcie"], "Unknown study 'alcie'"),
+        (["extract", "alcie", "--models", "word-rate"], "Unknown study 'alcie'"),
+        (["encode", "alice"], "required: --models"),
+        (["encode", "alice", "--models", "word-rate"], "`brainalign fetch alice`"),
+        (["encode", "alice", "--models", "word-rate", "-p", "x"], "not of the form name=value"),
+        (["encode", "alice", "--models", "word-rate", "-p", "x=1"], "has no option 'x'"),
+        (["encode", "alice", "--models", "m", "--alphas", "1", "2", "x"], "invalid float"),
+        (["encode", "alice", "--models", "m", "--device", "gpu"], "invalid choice: 'gpu'"),
+        (["run", "measured", "-p", "study=alice"], "fetch with `brainalign fetch alice`"),
     ],
 )
 def test_wrong_usage_is_one_sentence(capsys, project, arguments, expected):
@@ -170,6 +182,50 @@ def test_zoo(capsys, monkeypatch):
     status, out, _ = call(capsys, "zoo", "train", "nano", "--jobs", "1")
     assert status == 0 and "nano" in out
     assert calls == [(["nano"], 1, Path("my-zoo"))]
+
+
+def test_fetch(capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "brainalign.studies.registry.fetch",
+        lambda *given, **options: calls.append((given, options)),
+    )
+    assert call(capsys, "fetch", "alice", "--dry-run") == (0, "", "")
+    assert call(capsys, "fetch", "petitprince-en", "--all")[0] == 0
+    assert calls == [
+        (("alice",), {"dry_run": True, "optional": False}),
+        (("petitprince-en",), {"dry_run": False, "optional": True}),
+    ]
+
+
+def test_extract_and_encode(capsys, monkeypatch):
+    import pandas as pd
+
+    calls = []
+    row = {"model": ["m"], "roi": ["all"], "hemisphere": ["L"], "n_voxels": [3], "score": [0.12345]}
+
+    def table(*given):
+        calls.append(given)
+        return pd.DataFrame(row)
+
+    monkeypatch.setattr("brainalign.companion.steps.extract_table", table)
+    monkeypatch.setattr("brainalign.companion.steps.encode_table", table)
+    some = ["--models", "m", "n", "--window", "64", "-p", "n_folds=4"]
+    assert call(capsys, "extract", "alice", *some)[0] == 0
+    more = ["--alphas", "-1", "6", "8", "--subject", "s18", "--device", "cuda", "-o", "x.csv"]
+    status, out, _ = call(capsys, "encode", "alice", *some, *more)
+    assert status == 0 and "m all" in out and "0.123" in out
+    options = {"n_folds": 4}
+    settings = {"window": 64, "subject": "s18", "alphas": (-1.0, 6.0, 8)}
+    assert calls == [
+        ("alice", ["m", "n"], options, {"window": 64}, "cpu"),
+        ("alice", ["m", "n"], options, settings, "cuda", Path("x.csv")),
+    ]
+
+
+def test_doctor(capsys, monkeypatch):
+    monkeypatch.setattr("brainalign.companion.doctor.doctor_text", lambda: "all is well")
+    assert call(capsys, "doctor") == (0, "all is well\n", "")
 
 
 def test_outside_of_a_book(capsys, tmp_path, monkeypatch):

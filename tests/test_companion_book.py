@@ -9,17 +9,37 @@ import tiny_book
 from bs4 import BeautifulSoup
 
 from brainalign.companion import WorkError, book, cache
-from brainalign.companion.compose import compose, demote, source_text, split_images, split_once
+from brainalign.companion.compose import (
+    Part,
+    compose,
+    demote,
+    source_text,
+    split_images,
+    split_once,
+)
 from brainalign.companion.project import Project, book_settings, launch_links
 from brainalign.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A built website: its folder, its index, and what the first build said."""
+    """A built website: its folder, its index, and what the first build said.
+
+    Its second page needs data that are not at hand.
+    """
     folder = tiny_book.make_project(tmp_path_factory.mktemp("book"))
+    cells = [
+        tiny_book.text("# Is it there?", "once"),
+        tiny_book.code('study: str = "alice"  # whose responses', "parameters"),
+        tiny_book.code("print('found')"),
+    ]
+    tiny_book.write_notebook(folder, "lacking", cells)
+    with open(folder / "_toc.yml", "a") as toc:
+        toc.write("  - file: book/executed/lacking\n")
     said = []
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("BRAINALIGN_DATA", raising=False)
+        patch.setattr("pooch.os_cache", lambda name: folder / "no-data")
         patch.chdir(folder)
         patch.setenv("BRAINALIGN_CACHE", str(folder / ".cache"))
         index = book.make_book(jobs=2, say=said.append)
@@ -43,7 +63,7 @@ def page(site):
 def executed(study, *sources):
     """A notebook that looks executed: `once` cells begin with "!"."""
     cells = [tiny_book.text(s.lstrip("!"), *["once"] * s.startswith("!")) for s in sources]
-    return {"study": study}, nbformat.v4.new_notebook(cells=cells)
+    return Part({"study": study}, nbformat.v4.new_notebook(cells=cells))
 
 
 def sources(notebook):
@@ -78,8 +98,9 @@ def test_a_page_of_one_execution_says_whose_data_it_shows():
     found = sources(compose([executed("testbed", "!# Title", "## Part", "!end")]))
     assert found[0] == "# Title" and found[2:] == ["## Part", "end"]
     assert found[1].startswith(":::{admonition} Simulated data") and "SIMULATED" in found[1]
-    assert sources(compose([({}, executed("x", "!# Title", "text")[1])])) == ["# Title", "text"]
-    assert "Brain responses: alice" in source_text({"study": "alice"})[1]
+    assert sources(compose([Part({}, executed("x", "!# Title", "text")[1])])) == ["# Title", "text"]
+    assert "Brain responses: other" in source_text({"study": "other"})[1]
+    assert "Measured data" in source_text({"study": "alice"})[1]
 
 
 def test_composing_changes_no_execution():
@@ -122,14 +143,25 @@ def test_links_are_left_out_while_no_repository_is_set():
 def test_the_first_build_executes_every_part(site):
     folder, index, said = site
     assert index == folder / "_build" / "html" / "index.html" and index.is_file()
-    assert said == ["tiny (published): never executed", "tiny (testbed): never executed"]
+    assert said[:2] == ["tiny (published): never executed", "tiny (testbed): never executed"]
+    assert len(said) == 3 and said[2].startswith("lacking (alice): left out; not on this machine")
+
+
+def test_a_part_that_needs_missing_data_is_a_note(site):
+    path = site[0] / "_build" / "html" / "book" / "executed" / "lacking.html"
+    article = BeautifulSoup(path.read_text(), "html.parser").article
+    (box,) = article.find_all(class_="admonition")
+    assert "needs data of alice (118 files, 2.5 MB)" in box.text
+    assert box.pre.text.strip() == "brainalign fetch alice\nbrainalign book"
+    assert article.h1.text.rstrip("#") == "Is it there?" and "found" not in article.text
 
 
 def test_the_second_build_executes_nothing(inside, site):
     before = site[1].stat().st_mtime_ns
     said = []
     assert book.make_book(say=said.append) == site[1]
-    assert said == [] and site[1].stat().st_mtime_ns == before
+    assert [line.split(":")[0] for line in said] == ["lacking (alice)"]
+    assert site[1].stat().st_mtime_ns == before
 
 
 def test_pages_ask_the_network_for_nothing(site):
@@ -225,7 +257,7 @@ def test_status_names_what_changed(inside, part, change, expected):
 def test_only_looks_at_the_pages_named(inside, monkeypatch):
     monkeypatch.setattr(cache, "stale_reasons", lambda execution: ["changed"])
     monkeypatch.setattr(book, "map_processes", lambda function, items, *rest: [None for _ in items])
-    pages, said = book.plan_pages(), []
+    pages, said = {"tiny": book.plan_pages()["tiny"]}, []
     assert book.execute_stale(pages, only=[], say=said.append) == 0
     assert book.execute_stale(pages, only=["tiny"], say=said.append) == 2
     assert said == ["tiny (published): changed", "tiny (testbed): changed"]

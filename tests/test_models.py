@@ -150,7 +150,9 @@ def test_a_folder_with_colons_is_a_folder(folders, tmp_path):
     "name", ["nano", "", "random-vectors-0", "random-vectors-x", "gpt2:untrained", "a/b/c", "no:1"]
 )
 def test_unknown_names_list_the_known_ones(name):
-    with pytest.raises(InputError, match=r"Unknown model .*known are minilm, gpt2, opt-125m, word-rate"):
+    with pytest.raises(
+        InputError, match=r"Unknown model .*known are minilm, gpt2, opt-125m, word-rate"
+    ):
         models.check_name(name)
 
 

@@ -4,7 +4,15 @@ Notebooks themselves need two modules: `parameters` (types of the parameters cel
 (figures with alt text, recorded numbers, tables).
 """
 
+import errno
+import os
 from pathlib import Path
+
+#: What is said of a full disk, wherever it showed.
+DISK_FULL = (
+    "The disk is full: nothing is left half-written; free some space and run the same command "
+    "again (`brainalign doctor` lists the folders and their free space)."
+)
 
 
 class WorkError(RuntimeError):
@@ -29,3 +37,21 @@ class WorkError(RuntimeError):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether a message tells of a full disk or a used-up quota."""
+    return any(os.strerror(code) in text for code in (errno.ENOSPC, errno.EDQUOT))
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, came of a full disk; libraries wrap the system's own."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if says_disk_full(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

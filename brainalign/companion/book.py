@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from brainalign.companion import WorkError, cache
-from brainalign.companion.compose import compose
+from brainalign.companion import DISK_FULL, WorkError, cache, says_disk_full
+from brainalign.companion.availability import in_words, lacks, note
+from brainalign.companion.compose import Part, compose
 from brainalign.companion.notebooks import (
     book_root,
     notebook_names,
@@ -113,7 +114,7 @@ def execute_stale(
     only: Sequence[str] | None = None,
     say=print,
 ) -> int:
-    """Execute the pages that are out of date.
+    """Execute the pages that are out of date and have what they need.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def execute_stale(
     only
         Notebooks to look at; others are executed only if they never were.
     say
-        Takes one line for every page executed.
+        Takes one line for every page executed or left out.
 
     Returns
     -------
@@ -139,6 +140,9 @@ def execute_stale(
     todo = []
     for name, executions in pages.items():
         for execution in executions:
+            if missing := lacks(execution):
+                say(f"{label(execution)}: left out; {in_words(missing)}")
+                continue
             wanted = only is None or name in only
             if not wanted and cache.recorded(cache.page_folder(execution)) is not None:
                 continue
@@ -157,6 +161,16 @@ def label(execution: Execution) -> str:
     return f"{execution.notebook} ({study})" if study else execution.notebook
 
 
+def _part(execution: Execution) -> Part:
+    """One part of a page: as it was executed, or a note where what it needs is not at hand."""
+    import nbformat
+
+    if missing := lacks(execution):
+        return Part(execution.parameters, read_notebook(execution.path), note(missing))
+    path = cache.page_folder(execution) / f"{execution.notebook}.ipynb"
+    return Part(execution.parameters, nbformat.read(path, as_version=4))
+
+
 def write_pages(pages: Mapping[str, Sequence[Execution]]) -> list[Path]:
     """Compose the executed pages into the book's folder.
 
@@ -170,10 +184,7 @@ def write_pages(pages: Mapping[str, Sequence[Execution]]) -> list[Path]:
     root, written = book_root(), []
     project = read_project(root)
     for name, executions in pages.items():
-        parts = []
-        for execution in executions:
-            path = cache.page_folder(execution) / f"{name}.ipynb"
-            parts.append((execution.parameters, nbformat.read(path, as_version=4)))
+        parts = [_part(execution) for execution in executions]
         text = nbformat.writes(compose(parts, launch_links(project, name))) + "\n"
         target = root / _EXECUTED / f"{name}.ipynb"
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
@@ -227,6 +238,9 @@ def build(root: Path) -> Path:
     log = cache_folder() / "logs" / "jupyter-book.log"
     failed = _call_jupyter_book(root, settings, log)
     if failed or not index.is_file():
+        if says_disk_full(log.read_text(encoding="utf-8")):
+            shutil.rmtree(root / "_build", ignore_errors=True)
+            raise WorkError(DISK_FULL, log)
         raise WorkError(f"The website could not be built: {_first_warning(log, root)}", log)
     stamp.write_text(inputs)
     return index

@@ -2,12 +2,13 @@
 
 The first part is whole; the later ones leave out cells tagged `once` (title, introduction). Cells
 tagged `once` at the notebook's end (an exercise) close the page and come from the last execution,
-so that every output stands under the heading of the data that it was computed from.
+so that every output stands under the heading of the data that it was computed from. A part whose data are not at hand is a note under its heading.
 """
 
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from brainalign.companion.notebooks import has_tag
 
@@ -31,7 +32,41 @@ _SOURCES = {
         "This part shows **SIMULATED** brain responses: a program made them, with a known truth. "
         "The language models are real and were run for this page; the listeners were not.",
     ),
+    "alice": (
+        "In measured listeners to Alice",
+        "note",
+        "Measured data",
+        "This part shows **measured** brain responses: six regions of 27 people who listened to "
+        "the first chapter of *Alice in Wonderland* (Brennan et al. 2016, *Brain and Language* "
+        "157–158, 81–94; data CC BY 4.0).",
+    ),
+    "petitprince-en": (
+        "In the measured listeners to Le Petit Prince",
+        "note",
+        "Measured data, published map",
+        "This part rests on **measured** brain responses of 49 people who listened to *Le Petit "
+        "Prince* in English (Li et al. 2022, *Scientific Data* 9, 530). The map of their "
+        "reliability was published by Bonnasse-Gahot and Pallier (2024), not computed here.",
+    ),
 }
+
+
+class Part(NamedTuple):
+    """One execution on a page.
+
+    Attributes
+    ----------
+    parameters : Mapping
+        Resolved; `study` names the source of the responses.
+    notebook : nbformat.NotebookNode
+        Executed; not executed where there is a note.
+    note : str
+        Markdown that stands for the part where it cannot be executed; else empty.
+    """
+
+    parameters: Mapping
+    notebook: Any
+    note: str = ""
 
 
 def source_text(parameters: Mapping) -> tuple[str, str]:
@@ -127,13 +162,13 @@ def _alt(output) -> str:
     return output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
-def compose(executions: Sequence[tuple[Mapping, object]], footer: str = ""):
+def compose(parts: Sequence[Part], footer: str = ""):
     """Make one page.
 
     Parameters
     ----------
-    executions
-        Resolved parameters and executed notebook of every part, in order.
+    parts
+        In order.
     footer
         Markdown for the end of the introduction (links); may be empty.
 
@@ -144,29 +179,50 @@ def compose(executions: Sequence[tuple[Mapping, object]], footer: str = ""):
     """
     import nbformat
 
-    parts = [split_once(notebook.cells) for _, notebook in executions]
-    cells = [copy.deepcopy(cell) for cell in parts[0][0]]
+    executed = [part for part in parts if not part.note]
+    first = (executed or parts)[0]
+    cells = [copy.deepcopy(cell) for cell in split_once(first.notebook.cells)[0]]
     if footer:
         cells.append(nbformat.from_dict(_markdown(footer)))
-    several = len(executions) > 1
-    for number, ((parameters, _), (_, body, _)) in enumerate(zip(executions, parts, strict=True)):
-        heading, box = source_text(parameters)
-        opening = f"## {heading}\n\n{box}" if several and heading else box
-        if opening:
-            cells.append(nbformat.from_dict(_markdown(opening)))
-        for cell in body:
-            if number and has_tag(cell, "once"):
-                continue
-            cell = copy.deepcopy(cell)
-            if number:
-                _without_labels(cell, str(parameters.get("study", number)))
-            if several and heading and cell.cell_type == "markdown":
-                cell.source = demote(cell.source)
-            cells.append(cell)
-    cells += [copy.deepcopy(cell) for cell in parts[-1][2]]
-    cells = [part for cell in cells for part in split_images(nbformat.from_dict(cell))]
+    for part in parts:
+        cells += _part_cells(part, several=len(parts) > 1, again=part is not first)
+    if executed:
+        cells += [copy.deepcopy(cell) for cell in split_once(executed[-1].notebook.cells)[2]]
+    cells = [piece for cell in cells for piece in split_images(nbformat.from_dict(cell))]
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03d}"
-    first = executions[0][1]
-    page = {"nbformat": 4, "nbformat_minor": 5, "metadata": first.metadata, "cells": cells}
+    metadata = first.notebook.metadata
+    page = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
     return nbformat.from_dict(page)
+
+
+def _part_cells(part: Part, several: bool, again: bool) -> list:
+    """Cells of one part: the source of its data, then its body or the note in its place.
+
+    Parameters
+    ----------
+    part
+        One execution.
+    several
+        Whether the page has other parts, so that this one needs a heading.
+    again
+        Whether an executed part comes before it, so that labels and `once` cells are there.
+    """
+    import nbformat
+
+    heading, box = source_text(part.parameters)
+    heading = f"## {heading}\n\n" if several and heading else ""
+    opening = heading + (part.note or box)
+    cells = [nbformat.from_dict(_markdown(opening))] if opening else []
+    if part.note:
+        return cells
+    for cell in split_once(part.notebook.cells)[1]:
+        if again and has_tag(cell, "once"):
+            continue
+        cell = copy.deepcopy(cell)
+        if again:
+            _without_labels(cell, str(part.parameters.get("study", "again")))
+        if heading and cell.cell_type == "markdown":
+            cell.source = demote(cell.source)
+        cells.append(cell)
+    return cells

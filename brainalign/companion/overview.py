@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 from brainalign.companion import cache
+from brainalign.companion.availability import in_words, lacks, model_lack, study_lack
 from brainalign.companion.book import label, plan_pages
 from brainalign.companion.notebooks import notebook_names, notebook_path, read_notebook, title
 from brainalign.companion.parameters import Parameter, to_source
@@ -11,6 +12,8 @@ from brainalign.companion.parameters import Parameter, to_source
 _STUDIES = {
     "published": "the paper's own numbers, in the package; no brain responses",
     "testbed": "simulated listeners with a known truth, made when asked for",
+    "alice": "27 listeners to Alice in Wonderland, six regions",
+    "petitprince-en": "Le Petit Prince in English: mask, words, published reliability map",
 }
 
 
@@ -25,16 +28,18 @@ def list_everything() -> str:
     """Notebooks with their questions, studies, and language models."""
     import pandas as pd
 
-    from brainalign.models import model_table
+    from brainalign.models import MINILM, model_table
     from brainalign.studies import study_names
 
     notebooks = [(name, title(read_notebook(notebook_path(name)))) for name in notebook_names()]
     names = dict.fromkeys(["published", *study_names()])
-    studies = [(name, _STUDIES.get(name, "brain responses")) for name in names]
+    studies = [(name, _STUDIES.get(name, "brain responses"), _at_hand(name)) for name in names]
     rows = [("model", "family", "parameters", "where")]
     for model in model_table().itertuples():
         size = "" if pd.isna(model.n_parameters) else f"{int(model.n_parameters):,}"
-        rows.append((model.name, str(model.family), size, _where(str(model.source))))
+        rows.append((model.name, str(model.family), size, _where(model.name, str(model.source))))
+    if lack := model_lack(MINILM):
+        rows.append((MINILM, "", "", f"not at hand: {lack.command}"))
     sections = {
         "Notebooks": columns(notebooks),
         "Studies": columns(studies),
@@ -43,15 +48,19 @@ def list_everything() -> str:
     return "\n\n".join(f"{name}\n{text}" for name, text in sections.items())
 
 
-def _where(source: str) -> str:
-    """Where a model is: in the package, made on the spot, or on the hub."""
-    from huggingface_hub import try_to_load_from_cache
+def _at_hand(study: str) -> str:
+    """Whether a study's data are on this machine, or else the command that fetches them."""
+    missing = study_lack(study)
+    return f"not at hand: {missing.command}" if missing else "at hand"
 
-    kind, _, name = source.partition(": ")
-    if kind != "hub":
+
+def _where(name: str, source: str) -> str:
+    """Where a model is: in the package, made on the spot, or on the hub."""
+    from brainalign.models import available
+
+    if not source.startswith("hub: "):
         return source
-    here = isinstance(try_to_load_from_cache(name, "config.json"), str)
-    return f"{source} ({'downloaded' if here else 'to be downloaded'})"
+    return f"{source} ({'downloaded' if available(name) else 'to be downloaded'})"
 
 
 def schema_json(schema: Mapping[str, Parameter]) -> str:
@@ -73,10 +82,11 @@ def schema_text(schema: Mapping[str, Parameter]) -> str:
 
 
 def status_text() -> str:
-    """State of every part of every page: up to date, or what changed."""
+    """State of every part of every page: up to date, what changed, or what is not at hand."""
     rows = []
     for executions in plan_pages().values():
         for execution in executions:
-            reasons = cache.stale_reasons(execution)
+            missing = lacks(execution)
+            reasons = [in_words(missing)] if missing else cache.stale_reasons(execution)
             rows.append((label(execution), "; ".join(reasons) or "up to date"))
     return columns(rows, indent="") if rows else "The book has no notebooks."

@@ -26,16 +26,17 @@ from brainalign.companion.notebooks import (
     read_notebook,
     suggestion,
 )
-from brainalign.companion.yaml_files import parse_yaml
+from brainalign.companion.yaml_files import parse_yaml, split_assignments
 from brainalign.errors import InputError
 
 __all__ = ["Annotated", "Field", "Literal", "ModelName", "Parameter", "read_schema", "resolve"]
 
 
 def _known_model(name: str) -> str:
-    from brainalign.models import check_name
+    from brainalign.models import MINILM, check_name, split_name
 
-    return check_name(name)
+    # Whether its package is installed is asked later: the book is planned without it, too.
+    return name if split_name(name)[0] == MINILM else check_name(name)
 
 
 ModelName = Annotated[
@@ -346,13 +347,7 @@ def parse_assignments(schema: Mapping[str, Parameter], texts: list[str], noteboo
         For a text without "=", a name given twice or unknown, or an unsuitable value.
     """
     values = {}
-    for text in texts:
-        name, equals, written = text.partition("=")
-        name = name.strip()
-        if not equals or not name.isidentifier():
-            raise InputError(f"Parameter {text!r} is not of the form name=value.")
-        if name in values:
-            raise InputError(f"Parameter {name} is given twice.")
+    for name, written in split_assignments(texts).items():
         _check_names(schema, [name], notebook)
         value = parse_yaml(written, f"parameter {name}")
         try:

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainalign.companion import WorkError, provenance
+from brainalign.companion import DISK_FULL, WorkError, is_disk_full, provenance
+from brainalign.companion.availability import require
 from brainalign.companion.notebooks import has_tag, notebook_path, parameters_cell, read_notebook
-from brainalign.companion.output import CHANGED_VARIABLE
+from brainalign.companion.output import CHANGED_VARIABLE, LEFT_OUT
 from brainalign.companion.parameters import changed, read_schema, resolve, rewrite_cell
 from brainalign.errors import InputError
 from brainalign.files import cache_folder, digest
@@ -105,13 +106,23 @@ def execute(execution: Execution, folder: Path) -> None:
             log.write(plain(traceback.format_exc()))
             raise _failure(error, source, execution) from None
         log.write(_stderr(executed))
-    page = clean(executed, execution.parameters)
+    page = clean(executed, execution.parameters, _left_out(folder))
     nbformat.write(page, folder / f"{execution.notebook}.ipynb")
     seconds = time.perf_counter() - clock
     numbers = folder / "numbers.json"
     if not numbers.is_file():
         numbers.write_text("{}\n")
     provenance.write(execution, folder, started, seconds)
+
+
+def _left_out(folder: Path) -> list[str]:
+    """Tags of the cells that the notebook wants off its page, see `output.leave_out`."""
+    path = folder / LEFT_OUT
+    if not path.is_file():
+        return []
+    tags = json.loads(path.read_text(encoding="utf-8"))
+    path.unlink()
+    return tags
 
 
 def _run_cells(source, execution: Execution, folder: Path, log):
@@ -178,6 +189,8 @@ def _kernel_manager(private: Path, environment: Mapping, log) -> type:
 def _failure(error: Exception, source, execution: Execution) -> WorkError:
     """What to say of a failed execution."""
     notebook, log = execution.notebook, execution.log
+    if is_disk_full(error):
+        return WorkError(DISK_FULL, log)
     name, value = getattr(error, "ename", None), getattr(error, "evalue", None)
     if name is None:
         text = plain(str(error)).strip() or type(error).__name__
@@ -212,7 +225,7 @@ def _stderr(notebook) -> str:
     return plain("".join(output.text for output in outputs))
 
 
-def clean(notebook, parameters: Mapping):
+def clean(notebook, parameters: Mapping, left_out: Sequence[str] = ()):
     """Keep of an executed notebook what belongs on a page, the same from run to run.
 
     Parameters
@@ -222,6 +235,8 @@ def clean(notebook, parameters: Mapping):
     parameters
         The values used; they replace the defaults in the parameters cell, and the cell that
         papermill put in after it goes.
+    left_out
+        Tags of cells that go too.
 
     Returns
     -------
@@ -232,7 +247,7 @@ def clean(notebook, parameters: Mapping):
 
     cells = []
     for cell in notebook.cells:
-        if has_tag(cell, "injected-parameters") or has_tag(cell, _END_TAG):
+        if any(has_tag(cell, tag) for tag in ("injected-parameters", _END_TAG, *left_out)):
             continue
         kept = {"id": f"cell-{len(cells):03d}", "cell_type": cell.cell_type, "source": cell.source}
         volatile = {"papermill", "execution", "collapsed", "scrolled"}
@@ -272,17 +287,28 @@ def check_target(target: Path) -> None:
     InputError
         If `target` is a file, or holds results that no run of brainalign left there.
     """
-    existing = next(path for path in (target, *target.parents) if path.exists())
-    if not existing.is_dir():
-        raise InputError(f"Output folder {str(target)!r}: {str(existing)!r} is a file.")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"Output folder {str(target)!r}: {str(existing)!r} is not writable.")
+    check_writable(target)
     taken = [name for name in RESULTS if (target / name).exists()]
     if taken and "provenance.json" not in taken:
         raise InputError(
             f"Output folder {str(target)!r} holds {taken[0]!r}, which no run of brainalign left "
             "there; name another folder with -o."
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written to.
+
+    Raises
+    ------
+    InputError
+        If it lies below a file, or below a folder that is not writable.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"Output folder {str(folder)!r}: {str(existing)!r} is a file.")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"Output folder {str(folder)!r}: {str(existing)!r} is not writable.")
 
 
 def publish(source: Path, target: Path) -> None:
@@ -318,11 +344,19 @@ def run_to(execution: Execution, target: Path) -> None:
         What to run.
     target
         Gets NOTEBOOK.ipynb, NOTEBOOK.html, figures/, table.csv, numbers.json, provenance.json.
+
+    Raises
+    ------
+    InputError
+        For a target that cannot be used, and where data or a model's package are not at hand.
+    WorkError
+        As `execute`.
     """
     from brainalign.companion.webpage import write_webpage
 
     target = target.expanduser().resolve()
     check_target(target)
+    require(execution)
     beside = next(path for path in target.parents if path.exists())
     folder = Path(tempfile.mkdtemp(prefix=".brainalign-", dir=beside))
     try:

@@ -5,6 +5,7 @@ Here scalars follow YAML 1.2: true, false, null, decimal numbers, and everything
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,3 +82,23 @@ def read_mapping(path: Path) -> dict:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}; a mapping is expected.")
     return value
+
+
+def split_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Names and values, as written, of `name=value` texts.
+
+    Raises
+    ------
+    InputError
+        For a text without "=", or a name given twice.
+    """
+    values = {}
+    for text in texts:
+        name, equals, written = text.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise InputError(f"Parameter {text!r} is not of the form name=value.")
+        if name in values:
+            raise InputError(f"Parameter {name} is given twice.")
+        values[name] = written
+    return values

@@ -1,0 +1,165 @@
+"""Steps of an analysis as commands: activations and scores of language models on a study."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brainalign.companion.run import check_writable
+from brainalign.companion.yaml_files import parse_yaml, split_assignments
+from brainalign.errors import InputError
+from brainalign.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+#: Name in tables of all voxels together.
+ALL = "all"
+
+
+def study_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Options of a study from `name=value` texts, values in YAML.
+
+    Raises
+    ------
+    InputError
+        For a text without "=", a name given twice, or a value that is not YAML.
+    """
+    written = split_assignments(texts)
+    return {name: parse_yaml(value, f"option {name}") for name, value in written.items()}
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises
+    ------
+    InputError
+        For "cuda" without such a device.
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError(f"Device {device!r} is not available on this machine; 'cpu' always is.")
+
+
+def extract_table(
+    study: str,
+    models: Sequence[str],
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    device: str = "cpu",
+) -> "pd.DataFrame":
+    """Read a study's text into language models and keep their activations.
+
+    Parameters
+    ----------
+    study, options
+        Name of a study and what to load it with.
+    models
+        Names, see `brainalign.models`.
+    settings
+        Fields of `ActivationSettings`.
+    device
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model: layers, units, words, size (MB) and folder of its activations.
+
+    Raises
+    ------
+    InputError
+        For an unknown study, model or option, and where something is not at hand.
+    """
+    import pandas as pd
+
+    from brainalign.activations import ActivationSettings, extract
+    from brainalign.models import check_name
+    from brainalign.studies import load_study
+
+    check_device(device)
+    names = [check_name(name) for name in dict.fromkeys(models)]
+    chosen, loaded = ActivationSettings(**settings), load_study(study, **options)
+    rows = []
+    for name in names:
+        runs = extract(loaded, name, chosen, device=device)
+        _, n_layers, n_units = runs[0].shape
+        row = {"model": name, "layers": n_layers, "units": n_units}
+        row |= {"words": sum(run.shape[0] for run in runs)}
+        row |= {"MB": sum(run.nbytes for run in runs) / 1e6}
+        rows.append(row | {"folder": str(Path(runs[0].store.root).parent)})
+    return pd.DataFrame(rows)
+
+
+def encode_table(
+    study: str,
+    models: Sequence[str],
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    device: str = "cpu",
+    output: Path | None = None,
+) -> "pd.DataFrame":
+    """Scores of language models on a study, layers chosen by the nested rule.
+
+    Parameters
+    ----------
+    study, options, models, device
+        As for `extract_table`.
+    settings
+        Changes for `fitting.encoding_settings`.
+    output
+        CSV file that the table is written to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model, region and hemisphere, see `regions.roi_table`; `ALL` is every voxel.
+
+    Raises
+    ------
+    InputError
+        As `extract_table`, and for an output file that cannot be written.
+    """
+    from brainalign.encoding import brain_scores, encode
+    from brainalign.fitting import encoding_settings
+    from brainalign.studies import load_study
+
+    check_device(device)
+    if output is not None:
+        _check_file(output)
+    chosen, loaded = encoding_settings(**settings), load_study(study, **options)
+    names = list(dict.fromkeys(models))
+    table = score_table(brain_scores(encode(loaded, names, chosen, device=device)))
+    if output is not None:
+        with atomic_path(output) as temporary:
+            table.to_csv(temporary, index=False)
+    return table
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"Output file {str(path)!r} is a folder; name a file such as scores.csv.")
+    check_writable(path.parent)
+
+
+def score_table(scores: "xr.DataArray") -> "pd.DataFrame":
+    """Mean scores over all voxels and over each region, by hemisphere.
+
+    Parameters
+    ----------
+    scores
+        Dims (model, voxel), from `encoding.brain_scores`.
+    """
+    import pandas as pd
+
+    from brainalign.regions import roi_table
+
+    together = scores.assign_coords(roi=("voxel", [ALL] * scores.sizes["voxel"]))
+    parts = [roi_table(together)]
+    if (scores["roi"] != "").any():
+        parts.append(roi_table(scores))
+    return pd.concat(parts, ignore_index=True)
