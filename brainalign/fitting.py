@@ -14,6 +14,7 @@ from brainalign.regressors import (
     FIR_DELAYS,
     NUISANCE_COLUMNS,
     Hrf,
+    check_hrf,
     nuisance_features,
     run_regressors,
 )
@@ -68,6 +69,7 @@ class EncodingSettings:
 
     def __post_init__(self):
         validation_runs(3, self.validation)
+        check_hrf(self.hrf)
         low, high, n_alphas = self.alphas
         if n_alphas < 1 or high < low:
             raise InputError(

@@ -5,7 +5,7 @@ per run, as a matrix of scans by words, and applied to all features in one produ
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,7 @@ def hrf_operator(
         For an unknown response, times that are no numbers, a word that ends before it starts or
         starts more than 24 s before the first scan's middle.
     """
+    check_hrf(hrf)
     onsets, offsets = _check_times(onsets, offsets, n_scans, tr)
     if hrf == "glover_impulse":
         onsets = offsets
@@ -74,15 +75,16 @@ def hrf_operator(
         return _boxcar_responses(onsets, offsets, n_scans, tr, hrf)
     if hrf == "impulse":
         return _impulses(offsets, n_scans, tr, 0)
-    if hrf == "fir":
-        whole = all(isinstance(delay, (int, np.integer)) and delay >= 0 for delay in delays)
-        if not len(delays) or not whole:
-            raise InputError(f"delays is {delays!r}; whole numbers of scans from 0 are expected.")
-        return np.stack([_impulses(offsets, n_scans, tr, delay) for delay in delays])
-    raise InputError(
-        f"hrf is {hrf!r}; 'glover', 'glover_published', 'glover_impulse', 'impulse' or 'fir' is "
-        "expected."
-    )
+    whole = all(isinstance(delay, (int, np.integer)) and delay >= 0 for delay in delays)
+    if not len(delays) or not whole:
+        raise InputError(f"delays is {delays!r}; whole numbers of scans from 0 are expected.")
+    return np.stack([_impulses(offsets, n_scans, tr, delay) for delay in delays])
+
+
+def check_hrf(hrf: str) -> None:
+    """Raise InputError for a name that is no haemodynamic response."""
+    if hrf not in get_args(Hrf):
+        raise InputError(f"hrf is {hrf!r}; one of {', '.join(get_args(Hrf))} is expected.")
 
 
 def run_regressors(

@@ -4,7 +4,7 @@ Six regions, of which only the anterior temporal lobe is there on both sides; on
 """
 
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,18 @@ import pandas as pd
 
 from brainalign.errors import InputError
 from brainalign.files import digest, source_digest
+from brainalign.studies.options import make_config
 from brainalign.studies.registry import data_files, terms, verified_paths
 from brainalign.studies.word_tables import check_onsets
 from brainalign.study import Run, Study
 
-SOURCES = ("study", "drift", "studies/alice", "studies/registry", "studies/word_tables")
+SOURCES = (
+    "study",
+    "drift",
+    "studies/alice",
+    "studies/registry",
+    "studies/word_tables",
+)
 
 #: Columns of the response files, which have no header: hemisphere and region.
 REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
@@ -70,16 +77,11 @@ def configure(**options) -> AliceConfig:
     Raises
     ------
     InputError
-        For an option that the study does not have, or a confound that it does not have.
+        For an option or a confound that the study does not have, or a value of another type.
     """
-    known = {field.name for field in fields(AliceConfig)}
-    if unknown := set(options) - known:
-        raise InputError(
-            f"Study 'alice' has no option {sorted(unknown)[0]!r}; it has {sorted(known)}."
-        )
-    names = options.get("confounds", ())
-    names = (names,) if isinstance(names, str) else tuple(names)
-    return AliceConfig(**options | {"confounds": names})
+    if isinstance(options.get("confounds"), str):
+        options["confounds"] = (options["confounds"],)
+    return make_config(AliceConfig, "alice", options)
 
 
 def fingerprint(**options) -> str:

@@ -1,6 +1,6 @@
 """The testbed: a generated story, simulated listeners, and a ground truth to check against."""
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import xarray as xr
 
 from brainalign.errors import InputError
 from brainalign.files import digest, source_digest
+from brainalign.studies.options import make_config
 from brainalign.studies.testbed.brain import brain_mask, planted_brain, voxel_table
 from brainalign.studies.testbed.config import TestbedConfig
 from brainalign.studies.testbed.language import LANGUAGES
@@ -46,12 +47,7 @@ def configure(**options) -> TestbedConfig:
     InputError
         For an option that the testbed does not have, or a value out of range.
     """
-    known = {field.name for field in fields(TestbedConfig)}
-    if unknown := set(options) - known:
-        raise InputError(
-            f"The testbed has no option {sorted(unknown)[0]!r}; it has {sorted(known)}."
-        )
-    config = replace(TestbedConfig(), **options)
+    config = make_config(TestbedConfig, "testbed", options)
     if config.language not in LANGUAGES:
         raise InputError(
             f"The testbed does not speak {config.language!r}; it speaks {sorted(LANGUAGES)}."
