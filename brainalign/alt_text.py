@@ -6,8 +6,9 @@ import pandas as pd
 
 from brainalign.errors import InputError
 from brainalign.lateralization import MEASURES, measure_rows
-from brainalign.scaling import CEILING, LANGUAGE_MODEL, SIMULATED, matching, select
+from brainalign.scaling import CEILING, LANGUAGE_MODEL, matching, select
 from brainalign.statistics import LineFit
+from brainalign.study import SIMULATED
 from brainalign.wording import format_count, interval, number, short_name, voxel_name
 
 KIND_NAMES = {

@@ -13,7 +13,8 @@ no intercept.
   |Xᵢw|² = Σ μ z² and |Xⱼw|² = Σ (1 - μ) z². With more components than left-out scans z = SQᵀw,
   the predictions themselves.
 - With more regressors than training scans, the decomposition is that of the kernel K = XXᵀ:
-  K = V diag(λ) Vᵀ gives XQ = V √λ in the training set, and K V / √λ in the left-out runs.
+  K = V diag(λ) Vᵀ gives XQ = V √λ in the training set, and K V / √λ in the left-out runs. Their
+  product, shrunk, turns training responses into predictions without the detour over QᵀXᵀY.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brainalign.decompositions import (
+    decompose_gram,
+    decompose_kernel,
+    from_training,
+    sum_of_squares,
+)
 from brainalign.errors import InputError
 from brainalign.parallel import cpu_count
 from brainalign.study import standardise
@@ -126,8 +133,10 @@ class Split:
     ----------
     left_out : tuple of int
         Indices of these runs.
+    scored : tuple of int
+        Those of them that `correlations` is asked for; with the kernel they alone are predicted.
     lengths : Tensor
-        Their numbers of scans, (left out, 1, 1).
+        Their numbers of scans, (scored, 1, 1).
     rotation : Tensor or None
         Qᵀ, (component, regressor), where `Products.cross` is kept.
     projected : list of Tensor or None
@@ -135,18 +144,20 @@ class Split:
     shrinkage : Tensor
         α / (λ + α), (alpha, component).
     prediction : Tensor
-        Cross-products in the eigenbasis to z, (alpha * entry, component).
-    power : Tensor
-        μ and 1 - μ, (left out, entry).
+        Cross-products in the eigenbasis to z, (alpha * entry, component); with the kernel, training
+        responses to predictions in the scored runs, (alpha * scan, training scan).
+    power : Tensor or None
+        μ and 1 - μ, (scored, entry); None with the kernel.
     """
 
     left_out: tuple[int, ...]
+    scored: tuple[int, ...]
     lengths: "Tensor"
     rotation: "Tensor | None"
     projected: list | None
     shrinkage: "Tensor"
     prediction: "Tensor"
-    power: "Tensor"
+    power: "Tensor | None"
 
 
 @contextmanager
@@ -260,7 +271,11 @@ def reduce_runs(work: Worker, X: list[np.ndarray], Y: list[np.ndarray]) -> Produ
 
 
 def make_split(
-    work: Worker, products: Products, alphas: np.ndarray, left_out: tuple[int, ...]
+    work: Worker,
+    products: Products,
+    alphas: np.ndarray,
+    left_out: tuple[int, ...],
+    scored: tuple[int, ...] | None = None,
 ) -> Split:
     """Decompose a training set, and the quadratic forms of the one or two runs left out of it.
 
@@ -274,20 +289,28 @@ def make_split(
         Penalties.
     left_out
         Indices of the runs left out.
+    scored
+        Those of them that scores are wanted of; by default all. Others may be scored as well.
 
     Returns
     -------
     Split
     """
-    decompose = _decompose_gram if products.kernel is None else _decompose_kernel
+    decompose = decompose_gram if products.kernel is None else decompose_kernel
     values, scores, rotation = decompose(products, left_out)
     penalties = work.tensor(alphas, "float64")[:, None]
     # A factor per alpha changes no correlation; this one keeps extreme alphas within float32.
     shrinkage = penalties / (values + penalties)
+    if products.kernel is not None:
+        scored = scored or left_out
+        lengths = work.tensor([[[products.lengths[run]]] for run in scored])
+        prediction = from_training(scores, shrinkage, left_out, scored)
+        return Split(left_out, scored, lengths, None, None, shrinkage, prediction, None)
     left = [scores[run] for run in left_out]
-    to_z, power = _sum_of_squares(work.backend.concatenate(left), len(left[0]))
+    to_z, power = sum_of_squares(work.backend.concatenate(left), len(left[0]))
     prediction = (shrinkage[:, None] * to_z).reshape(len(alphas) * len(to_z), len(values))
     return Split(
+        left_out,
         left_out,
         work.tensor([[[len(x)]] for x in left]),
         None if products.responses else rotation.float().contiguous(),
@@ -296,52 +319,6 @@ def make_split(
         prediction.float(),
         power[: len(left)].float(),
     )
-
-
-def _decompose_gram(products: Products, left_out: tuple[int, ...]) -> tuple:
-    """λ, XQ of every run and Qᵀ, from the training set's Gram matrix."""
-    runs = products.regressors.split(products.lengths)
-    gram = products.gram - sum(runs[run].T @ runs[run] for run in left_out)
-    values, vectors = _eigh(gram)
-    return values, (products.regressors @ vectors).split(products.lengths), vectors.T
-
-
-def _decompose_kernel(products: Products, left_out: tuple[int, ...]) -> tuple:
-    """λ and XQ of every run (and None for Qᵀ), from the training set's kernel."""
-    import torch
-
-    lengths = torch.tensor(products.lengths, device=products.kernel.device)
-    owner = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
-    train = torch.stack([owner != run for run in left_out]).all(0)
-    values, vectors = _eigh(products.kernel[train][:, train])
-    scores = products.kernel[:, train] @ (vectors / values.sqrt())
-    scores[train] = vectors * values.sqrt()
-    return values, scores.split(products.lengths), None
-
-
-def _eigh(gram: "Tensor") -> tuple:
-    """Eigenvalues of a Gram matrix above rounding error, and their vectors as columns."""
-    import torch
-
-    values, vectors = torch.linalg.eigh(gram)
-    keep = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-    return values[keep], vectors[:, keep]
-
-
-def _sum_of_squares(scores: "Tensor", n_first: int) -> tuple:
-    """BᵀR and (μ, 1 - μ), in the module's notation, from S (scan, component).
-
-    `n_first` is the number of scans of the first run; μ = 1 where it is the only one.
-    """
-    import torch
-
-    if len(scores) <= scores.shape[1]:
-        mu = (torch.arange(len(scores), device=scores.device) < n_first).double()
-        return scores, torch.stack([mu, 1 - mu])
-    basis, factor = torch.linalg.qr(scores)
-    mu, vectors = torch.linalg.eigh(basis[:n_first].T @ basis[:n_first])
-    mu = mu.clamp(0, 1)
-    return vectors.T @ factor, torch.stack([mu, 1 - mu])
 
 
 def correlations(products: Products, split: Split, block: slice) -> "Tensor":
@@ -357,15 +334,36 @@ def correlations(products: Products, split: Split, block: slice) -> "Tensor":
     Returns
     -------
     Tensor
-        (left out, alpha, voxel); 0 where the prediction or the voxel is constant.
+        (scored, alpha, voxel); 0 where the prediction or the voxel is constant.
     """
+    if products.kernel is not None:
+        numerator, squares = _from_predictions(products, split, block)
+    else:
+        numerator, squares = _from_cross_products(products, split, block)
+    # Constant predictions have a numerator of zero; the bound makes their correlation zero too.
+    return (numerator / (squares * split.lengths).clamp_min(1e-30).sqrt()).clamp_(-1, 1)
+
+
+def _from_predictions(products: Products, split: Split, block: slice) -> tuple:
+    """Products of predictions with responses, and with themselves, (scored, alpha, voxel)."""
+    import torch
+
+    runs = [y[:, block] for y in products.responses]
+    train = torch.cat([y for run, y in enumerate(runs) if run not in split.left_out])
+    left = [runs[run] for run in split.scored]
+    shape = (len(split.shrinkage), sum(map(len, left)), train.shape[1])
+    parts = (split.prediction @ train).view(shape).split([len(y) for y in left], dim=1)
+    numerator = torch.stack([(z * y).sum(1) for z, y in zip(parts, left, strict=True)])
+    return numerator, torch.stack([z.square_().sum(1) for z in parts])
+
+
+def _from_cross_products(products: Products, split: Split, block: slice) -> tuple:
+    """The same from wᵀXᵀy and wᵀXᵀXw."""
     train, left = _rotated_products(products, split, block)
     numerator = split.shrinkage @ (train * left)
     z = (split.prediction @ train).square_()
     z = z.view(len(split.shrinkage), split.power.shape[1], z.shape[1])
-    squares = (split.power @ z).transpose(0, 1)
-    # Constant predictions have a numerator of zero; the bound makes their correlation zero too.
-    return (numerator / (squares * split.lengths).clamp_min(1e-30).sqrt()).clamp_(-1, 1)
+    return numerator, (split.power @ z).transpose(0, 1)
 
 
 def _rotated_products(products: Products, split: Split, block: slice) -> tuple:

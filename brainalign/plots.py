@@ -18,8 +18,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from brainalign.alt_text import control_rows, family_order, measure_label, source_of
 from brainalign.lateralization import measure_rows
 from brainalign.published import SOURCE
-from brainalign.scaling import CEILING, LANGUAGE_MODEL, SIMULATED, select
+from brainalign.scaling import CEILING, LANGUAGE_MODEL, select
 from brainalign.statistics import LineFit
+from brainalign.study import SIMULATED
 from brainalign.wording import format_count, number, short_name, voxel_name
 
 INK = "#262626"
@@ -61,9 +62,18 @@ def _figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def _frame(figure: Figure, table: pd.DataFrame, note: str, legend_rows: int = 0) -> None:
-    """Stamp the source at the top, say at the bottom how the scores were made."""
-    source = source_of(table)
+def stamp(figure: Figure, source: str, text: str) -> None:
+    """Say at the top right whose responses a figure shows, and in small print what else to know.
+
+    Parameters
+    ----------
+    figure
+        Any figure, `HEADER` and `FOOTER` inches of which are free.
+    source
+        Of its numbers.
+    text
+        At most two lines for the foot.
+    """
     simulated = source == SIMULATED
     colour = "#B00020" if simulated else "#1F4E79"
     height = figure.get_size_inches()[1]
@@ -79,12 +89,22 @@ def _frame(figure: Figure, table: pd.DataFrame, note: str, legend_rows: int = 0)
         bbox={"boxstyle": "square,pad=0.35", "fc": colour if simulated else "white", "ec": colour},
         gid="stamp",
     )
-    rules = [f"{name}s: {table[f'{name}_rule'].iloc[0]} rule" for name in ("layer", "hemisphere")]
-    text = f"{note}\n{' · '.join(rules)}"
     figure.text(0.005, 0.06 / height, text, va="bottom", color="#5a5a5a", size=10.5)
+
+
+def free_margins(figure: Figure, legend_rows: int = 0) -> None:
+    """Keep the panels out of the stamp, the small print and the rows of a legend."""
+    height = figure.get_size_inches()[1]
     top, bottom = HEADER / height, (FOOTER + LEGEND_ROW * legend_rows) / height
     figure.get_layout_engine().set(rect=(0, bottom, 1, 1 - top - bottom), wspace=0.06)
     sns.despine(figure)
+
+
+def _frame(figure: Figure, table: pd.DataFrame, note: str, legend_rows: int = 0) -> None:
+    """Stamp the source at the top, say at the bottom how the scores were made."""
+    rules = [f"{name}s: {table[f'{name}_rule'].iloc[0]} rule" for name in ("layer", "hemisphere")]
+    stamp(figure, source_of(table), f"{note}\n{' · '.join(rules)}")
+    free_margins(figure, legend_rows)
 
 
 def _size_ticks(low: float, high: float, at_least: int) -> list[float]:

@@ -220,21 +220,23 @@ def _inner_scores(
     sums = work.zeros(n_runs, len(alphas), n_voxels)
     counts = work.zeros(n_runs, n_voxels)
 
-    def served(pair: tuple[int, int]) -> list[tuple[int, int]]:
-        """The run that is scored, by its place in the pair, and the fold that it validates."""
-        both = [(0, pair[1]), (1, pair[0])]
-        return [(place, fold) for place, fold in both if pair[place] in inner_runs[fold]]
+    def served(pair: tuple[int, int]) -> tuple[int, ...]:
+        """Runs of a pair that validate the fold of the other one."""
+        return tuple(run for run in pair if run in inner_runs[sum(pair) - run])
 
     def add(split: Split, block: slice) -> None:
         r = correlations(products, split, block)
-        for place, fold in served(split.left_out):
-            sums[fold, :, block] += r[place]
+        for run in served(split.left_out):
+            sums[sum(split.left_out) - run, :, block] += r[split.scored.index(run)]
+
+    def make(pair: tuple[int, int]) -> Split:
+        return make_split(work, products, alphas, pair, served(pair))
 
     pairs = filter(served, combinations(range(n_runs), 2))
-    for split in work.one_ahead(lambda pair: make_split(work, products, alphas, pair), pairs):
+    for split in work.one_ahead(make, pairs):
         work.over_blocks(add, split, n_voxels)
-        for place, fold in served(split.left_out):
-            counts[fold] += products.valid[split.left_out[place]]
+        for run in served(split.left_out):
+            counts[sum(split.left_out) - run] += products.valid[run]
     return sums, counts
 
 

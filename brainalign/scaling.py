@@ -10,7 +10,6 @@ from brainalign.wording import format_count, interval
 
 LANGUAGE_MODEL = "language model"
 CEILING = "noise ceiling"
-SIMULATED = "SIMULATED LISTENERS"
 # Fewer models than this say too little of their spread for a bootstrap interval to mean anything.
 MINIMUM_BOOTSTRAP = 6
 CONTROL_WIDTHS = (16, 128)
@@ -293,7 +292,8 @@ def numbers(table: pd.DataFrame, fit: LineFit, regions: pd.DataFrame | None) -> 
     -------
     dict
         `n_models`, `r_log_parameters`, `slope_per_decade`, the edges of their intervals, and
-        `score_<model>_<region>`: the mean of both hemispheres.
+        `score_<model>_<region>`: the mean of both hemispheres, or each by itself in a study whose
+        responses are those of whole regions.
     """
     result = {
         "n_models": fit.n,
@@ -306,6 +306,8 @@ def numbers(table: pd.DataFrame, fit: LineFit, regions: pd.DataFrame | None) -> 
     }
     if regions is not None:
         rows = regions[regions["kind"] == LANGUAGE_MODEL]
+        if (rows["n_voxels"] == 1).all():  # a study of whole regions: "LATL", "RATL"
+            rows = rows.assign(roi=rows["hemisphere"] + rows["roi"])
         means = rows.groupby(["model", "roi"], sort=False)["score"].mean()
         result |= {f"score_{model}_{roi}": score for (model, roi), score in means.items()}
     return result

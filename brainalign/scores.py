@@ -12,7 +12,7 @@ from brainalign import published
 from brainalign.errors import InputError
 from brainalign.lateralization import hemisphere_table
 from brainalign.regions import roi_table
-from brainalign.scaling import CEILING, SIMULATED, control_names
+from brainalign.scaling import CEILING, control_names
 from brainalign.study import HemisphereRule, Study, voxel_coordinates
 
 if TYPE_CHECKING:
@@ -151,10 +151,7 @@ def summarise(
     parts = [scores]
     if study.truth is not None:
         parts.append(_ceiling(study))
-    how = {
-        "source": SIMULATED if study.simulated else study.citation or study.name,
-        "layer_rule": layer_rule,
-    }
+    how = {"source": study.source, "layer_rule": layer_rule}
     table = pd.concat([hemisphere_table(part, reliable, hemispheres) for part in parts])
     regions = None
     if (study.voxels["roi"] != "").any():

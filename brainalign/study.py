@@ -18,6 +18,7 @@ from brainalign.files import digest
 from brainalign.parallel import map_threads
 
 AVERAGE = "average"
+SIMULATED = "SIMULATED LISTENERS"
 VOXEL_COLUMNS = ("x", "y", "z", "hemisphere", "roi", "parcel")
 HemisphereRule = Literal["anatomical", "published"]
 # One fold is scored, one chooses the penalty, one is fitted.
@@ -149,6 +150,14 @@ class Study:
     def n_voxels(self) -> int:
         """Number of voxels."""
         return len(self.voxels)
+
+    @property
+    def source(self) -> str:
+        """Whose responses they are, for the stamp of a figure."""
+        if self.simulated:
+            return SIMULATED
+        n_listeners = len(self.subjects)
+        return f"{n_listeners} measured listeners" if n_listeners else "measured average listener"
 
     @property
     def of_regions(self) -> bool:

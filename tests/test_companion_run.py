@@ -181,3 +181,20 @@ def test_directives_become_boxes():
     assert "admonition" in soup.div["class"]
     assert soup.p.text == "Mind" and "this & that" in soup.div.text
     assert "tip" not in lines and lines.endswith("after")
+
+
+def test_cells_that_do_not_fit_are_left_out(project):
+    """A notebook whose last part is for other parameters."""
+    cells = [
+        tiny_book.text("# Two parts?"),
+        tiny_book.code("n: int = 1  # how many", "parameters"),
+        tiny_book.code('from brainalign.companion.output import leave_out\n\nleave_out("many")'),
+        tiny_book.text("One.", "one"),
+        tiny_book.text("Many.", "many"),
+        tiny_book.code('print("many")', "many"),
+    ]
+    tiny_book.write_notebook(project, "parts", cells)
+    run_to(plan("parts", {}), project / "parts")
+    notebook = nbformat.read(project / "parts" / "parts.ipynb", as_version=4)
+    assert [cell.source for cell in notebook.cells][3:] == ["One."]
+    assert not (project / "parts" / "left_out.json").exists()

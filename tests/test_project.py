@@ -25,7 +25,7 @@ LEVELS = [
     {"errors", "files", "parallel", "drift", "study"},
     {"models", "loading", "checkpoints", "regressors"},
     {"studies"},
-    {"ridge", "factorisations", "activations", "alignment", "states", "fitting"},
+    {"ridge", "factorisations", "decompositions", "activations", "alignment", "states", "fitting"},
     {"encoding", "reliability"},
     {"analyses"},  # everything that is not named here
     {"companion"},

@@ -123,6 +123,16 @@ def test_numbers(simulated):
     )
 
 
+def test_numbers_of_whole_regions_name_the_hemisphere(simulated):
+    fit = scaling.fit_scaling(simulated.table, "reliable", 200, rng())
+    regions = simulated.regions.assign(n_voxels=1)
+    numbers = scaling.numbers(simulated.table, fit, regions)
+    part = regions[(regions["model"] == "nano-gpt2-8x2") & (regions["roi"] == "TP")]
+    scores = part.set_index("hemisphere")["score"]
+    assert numbers["score_nano-gpt2-8x2_LTP"] == scores["L"]
+    assert numbers["score_nano-gpt2-8x2_RTP"] == scores["R"]
+
+
 def test_model_table():
     table = scaling.model_table(published.score_table())
     assert list(table.columns) == [

@@ -23,6 +23,7 @@ from brainalign.errors import InputError
 from brainalign.files import atomic_path, output_folder
 
 CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
+LEFT_OUT = "left_out.json"
 _DPI = 192
 _PAGE_DPI = 96
 
@@ -266,6 +267,15 @@ def rerun_command(notebook: str, **changes):
     from IPython.display import Markdown
 
     return Markdown(f"```bash\n{command(notebook, **changes)}\n```")
+
+
+def leave_out(*tags: str) -> None:
+    """Keep the cells with these tags off the page: they do not fit what was asked for.
+
+    The cells run all the same, so that their code has to do nothing then.
+    """
+    if folder := output_folder():
+        _write(folder / LEFT_OUT, json.dumps(tags).encode())
 
 
 def write_modules() -> None:

@@ -1,0 +1,284 @@
+"""What `controls.control_scores` found, as tables, numbers and sentences."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from brainalign.controls import BOXCARS, IMPULSES, JOINT, MODEL, RANDOM
+from brainalign.statistics import bootstrap_indices, percentile_interval
+from brainalign.wording import number, short_name
+
+SHIFTED = "shifted features"
+# Pairs of features whose difference says what the first one adds.
+DIFFERENCES = (
+    (MODEL, BOXCARS),
+    (MODEL, IMPULSES),
+    (JOINT, BOXCARS),
+    (MODEL, RANDOM),
+)
+_NUMBER_NAMES = {
+    BOXCARS: "word_rate",
+    IMPULSES: "word_rate_impulses",
+    JOINT: "joint",
+    RANDOM: "random_embeddings",
+}
+
+
+def jackknife_interval(
+    score: np.ndarray, without: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval over listeners of a score of their average.
+
+    Parameters
+    ----------
+    score
+        Of the average of all listeners, shape (...).
+    without
+        Of the averages without each of them, shape (listener, ...).
+    level
+        Of the interval.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Lower and upper edge: the score ± t standard errors, with listeners − 1 degrees of freedom
+        and the jackknife's standard error √((n − 1) / n Σ (without − mean)²) (Efron & Stein 1981).
+    """
+    n = len(without)
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * spread)
+    return score - half, score + half
+
+
+def feature_name(features: str, model: str) -> str:
+    """Name of a set of features on a page: the language model by its own name."""
+    return features.replace(MODEL, short_name(model), 1) if features in (MODEL, JOINT) else features
+
+
+def score_table(controls: xr.Dataset, n_boot: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Every score with its intervals, one row per region and features.
+
+    Parameters
+    ----------
+    controls
+        From `controls.control_scores`.
+    n_boot
+        Bootstrap samples of listeners.
+    rng
+        Seeded generator.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns region, features, score, low, high (average listener and its interval), listeners,
+        listeners low, listeners high (mean of the individual listeners and its interval), p, q (of
+        the model). The features "shifted features" have the mean over shifts as score, and nothing
+        and the 95 % point of the shifts as low and high.
+    """
+    low, high = jackknife_interval(
+        controls["score"].to_numpy(), controls["without"].transpose("listener", ...).to_numpy()
+    )
+    alone = controls["alone"].transpose("listener", "features", "region").to_numpy()
+    samples = alone[bootstrap_indices(len(alone), n_boot, rng)].mean(axis=1)
+    alone_low, alone_high = percentile_interval(samples)
+    rows = []
+    for place, region in enumerate(controls["region"].values):
+        for k, features in enumerate(controls["features"].values):
+            tested = features == MODEL
+            rows.append(
+                {
+                    "region": region,
+                    "features": feature_name(features, controls.attrs["model"]),
+                    "score": float(controls["score"][k, place]),
+                    "low": low[k, place],
+                    "high": high[k, place],
+                    "listeners": alone[:, k, place].mean(),
+                    "listeners low": alone_low[k, place],
+                    "listeners high": alone_high[k, place],
+                    "p": float(controls["p"][place]) if tested else np.nan,
+                    "q": float(controls["q"][place]) if tested else np.nan,
+                }
+            )
+        shift = controls["shift"].to_numpy()[:, place]
+        edges = {"low": np.nan, "high": np.quantile(shift, 0.95)}
+        rows.append({"region": region, "features": SHIFTED, "score": shift.mean(), **edges})
+    return pd.DataFrame(rows)
+
+
+def _spread(table: pd.DataFrame, score: str, low: str, high: str, digits: int = 2) -> pd.DataFrame:
+    """Regions in rows, features in columns, "0.53 (0.45, 0.62)" in the cells."""
+    columns = [[number(value, digits) for value in table[name]] for name in (score, low, high)]
+    text = [f"{middle} ({left}, {right})" for middle, left, right in zip(*columns, strict=True)]
+    shown = table.assign(text=text).pivot(index="region", columns="features", values="text")
+    return shown.loc[table["region"].unique(), table["features"].unique()].rename_axis(columns=None)
+
+
+def average_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the average listener with their intervals, a column for each set of features."""
+    return _spread(table[table["features"] != SHIFTED], "score", "low", "high")
+
+
+def listener_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean scores of the individual listeners with their intervals."""
+    part = table[table["features"] != SHIFTED]
+    return _spread(part, "listeners", "listeners low", "listeners high")
+
+
+def chance_table(controls: xr.Dataset, of_voxels: bool) -> pd.DataFrame:
+    """The model's score per region beside what chance gives.
+
+    Parameters
+    ----------
+    controls
+        From `controls.control_scores`.
+    of_voxels
+        Whether regions have voxels of their own, whose share of significant ones is then shown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns region, score, shifted (mean), shifted (95 % of them below), p and q by block
+        permutation, and the share of voxels with q < .05.
+    """
+    shift = controls["shift"].to_numpy()
+    table = pd.DataFrame(
+        {
+            "region": controls["region"].values,
+            f"score of {short_name(controls.attrs['model'])}": controls["score"].sel(
+                features=MODEL
+            ),
+            "shifted: mean": shift.mean(axis=0),
+            "shifted: 95 % are below": np.quantile(shift, 0.95, axis=0),
+            "p (blocks permuted)": controls["p"],
+            "q over regions": controls["q"],
+        }
+    )
+    if of_voxels:
+        table["voxels with q < .05"] = [f"{share:.0%}" for share in controls["significant"].values]
+    return table
+
+
+def difference_table(controls: xr.Dataset) -> pd.DataFrame:
+    """What some features score more than others, with the interval over listeners.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns region, difference, value, low, high; `DIFFERENCES` in every region. Both scores
+        come from the same averages, so that what listeners share cancels out.
+    """
+    model, parts = controls.attrs["model"], []
+    for first, second in DIFFERENCES:
+        names = [feature_name(name, model) for name in (first, second)]
+        score, without = (
+            controls[name].sel(features=first) - controls[name].sel(features=second)
+            for name in ("score", "without")
+        )
+        low, high = jackknife_interval(score.to_numpy(), without.to_numpy())
+        columns = {"region": controls["region"].values, "difference": " − ".join(names)}
+        parts.append(pd.DataFrame({**columns, "value": score, "low": low, "high": high}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def difference_page_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """Differences for the page: regions in rows."""
+    renamed = differences.rename(columns={"difference": "features"})
+    return _spread(renamed, "value", "low", "high")
+
+
+def sensitivity_table(scores: xr.DataArray, model: str) -> pd.DataFrame:
+    """Scores under other choices for the page, one row per choice and features."""
+    rows = [
+        {
+            "choice": choice,
+            "features": feature_name(features, model),
+            **dict(zip(scores["region"].values, values, strict=True)),
+        }
+        for choice, both in zip(scores["choice"].values, scores.values, strict=True)
+        for features, values in zip(scores["features"].values, both, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def numbers(controls: xr.Dataset, table: pd.DataFrame) -> dict[str, float]:
+    """Numbers of a page of one model.
+
+    Parameters
+    ----------
+    controls
+        From `controls.control_scores`.
+    table
+        Its `score_table`.
+
+    Returns
+    -------
+    dict
+        `n_models`; `r_log_parameters` and `slope_per_decade`, which do not exist for one model;
+        `score_<features>_<region>` and `ci_low_…`, `ci_high_…` of the average listener,
+        `listeners_…` of the individual ones, where features are the model, `word_rate`,
+        `word_rate_impulses`, `joint` and `random_embeddings`; `score_shifted_<region>` (mean over
+        shifts), `shifted_95_<region>`, `p_<region>` and `q_<region>`.
+    """
+    model = controls.attrs["model"]
+    keys = {feature_name(name, model): key for name, key in _NUMBER_NAMES.items()}
+    keys[feature_name(MODEL, model)] = model
+    result = {"n_models": 1, "r_log_parameters": np.nan, "slope_per_decade": np.nan}
+    for row in table.to_dict("records"):
+        region = row["region"]
+        if row["features"] == SHIFTED:
+            result[f"score_shifted_{region}"] = row["score"]
+            result[f"shifted_95_{region}"] = row["high"]
+            continue
+        end = f"{keys[row['features']]}_{region}"
+        result[f"score_{end}"] = row["score"]
+        result |= {f"ci_low_{end}": row["low"], f"ci_high_{end}": row["high"]}
+        result[f"listeners_{end}"] = row["listeners"]
+        if row["features"] == feature_name(MODEL, model):
+            result |= {f"p_{region}": row["p"], f"q_{region}": row["q"]}
+    return result
+
+
+def _range(scores: xr.DataArray) -> str:
+    """Lowest and highest score with their regions: "0.40 (LPreM) to 0.53 (LATL)"."""
+    ends = (scores.isel(region=end) for end in (scores.argmin("region"), scores.argmax("region")))
+    return " to ".join(f"{number(end.item(), 2)} ({end['region'].item()})" for end in ends)
+
+
+def findings(controls: xr.Dataset, differences: pd.DataFrame, choices: xr.DataArray) -> str:
+    """What the page finds and how far it depends on choices, with its numbers, as Markdown.
+
+    Parameters
+    ----------
+    controls, differences
+        From `controls.control_scores` and `difference_table`.
+    choices
+        From `controls.sensitivity`.
+
+    Returns
+    -------
+    str
+    """
+    model, score = short_name(controls.attrs["model"]), controls["score"]
+    n = controls.sizes["region"]
+    led = "\n".join(
+        f"- {name}: above zero in {int((part['value'] > 0).sum())} of {n} regions, with the whole "
+        f"interval in {int((part['low'] > 0).sum())};"
+        for name, part in differences.groupby("difference", sort=False)
+    )
+    chance = np.quantile(controls["shift"].to_numpy(), 0.95, axis=0)
+    above = int((score.sel(features=MODEL).to_numpy() > chance).sum())
+    mine, rate = (choices.sel(features=name).to_numpy() for name in (MODEL, "word rate"))
+    return (
+        f"**What is found.** {model} scores {_range(score.sel(features=MODEL))}; word rate scores "
+        f"{_range(score.sel(features=BOXCARS))} as boxcars and "
+        f"{_range(score.sel(features=IMPULSES))} as impulses. The differences are\n\n{led}\n\n"
+        f"Shifted in time, the features of {model} score "
+        f"{number(float(controls['shift'].mean()), 2)} on average; 95 % of the shifts score less "
+        f"than {number(chance.min(), 2)} to {number(chance.max(), 2)}, depending on the region, "
+        f"and the true score is above that in {above} of {n} regions.\n\n"
+        f"**How far it depends on choices.** Over the {choices.sizes['choice']} choices of the "
+        f"table above, {model} scores {number(mine.min(), 2)} to {number(mine.max(), 2)} and word "
+        f"rate {number(rate.min(), 2)} to {number(rate.max(), 2)}; coded alike, {model} is ahead "
+        f"in {int((mine > rate).sum())} of {mine.size} comparisons."
+    )

@@ -1,0 +1,279 @@
+"""Figures of reliability, each with a function that says the same in words with its numbers."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from brainalign.plots import (
+    BLUE,
+    FOOTER,
+    GREY,
+    HEADER,
+    INK,
+    ORANGE,
+    SIDES,
+    STYLE,
+    WIDTH,
+    free_margins,
+    stamp,
+)
+from brainalign.reliability_summary import (
+    LEAVE_ONE_OUT,
+    LISTENER,
+    SPLIT,
+    StudyReliability,
+    differences,
+    interval_name,
+    mean_interval,
+    regions_of,
+    reliable_counts,
+    unit_means,
+)
+from brainalign.study import SIMULATED
+from brainalign.wording import interval, number
+
+MAP_COLOURS = "viridis"
+AXIS = {
+    LEAVE_ONE_OUT: "Inter-subject correlation\n(r of a listener with the mean of the others)",
+}
+PREDICTED = "Reliability\n(r of predicted with measured mean of half the listeners)"
+
+
+def _opening(found: StudyReliability) -> str:
+    if found.source == SIMULATED:
+        return "Simulated listeners, not people."
+    return f"{found.source}.".capitalize()
+
+
+def _axis(found: StudyReliability) -> str:
+    return AXIS.get(found.measure, PREDICTED)
+
+
+def _units_text(found: StudyReliability) -> str:
+    n_units = found.units.sizes["unit"]
+    return f"{n_units} {found.unit}s; bars: {interval_name(found.unit)}"
+
+
+def _drawn(figure: Figure, found: StudyReliability, text: str) -> Figure:
+    stamp(figure, found.source, text)
+    free_margins(figure)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def distribution_figure(found: StudyReliability) -> Figure:
+    """Distribution of reliability over voxels with its threshold; of regions, over listeners.
+
+    Parameters
+    ----------
+    found
+        From `reliability_summary.study_reliability`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if found.study.of_regions:
+        return _listeners_by_region(found)
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    axes = figure.subplots()
+    values = found.isc.to_numpy()
+    if found.null is not None:
+        null = found.null.to_numpy().ravel()
+        sns.kdeplot(null, cut=0, color=GREY, ls="--", lw=2, label="shifted listeners", ax=axes)
+    sns.kdeplot(values, cut=0, color=BLUE, lw=2, label="voxels", ax=axes)
+    curve = axes.lines[-1].get_xydata()
+    beyond = curve[curve[:, 0] >= found.threshold]
+    axes.fill_between(*beyond.T, color=BLUE, alpha=0.25, lw=0, label="reliable voxels")
+    axes.axvline(found.threshold, color=INK, lw=1.5, label=f"threshold {number(found.threshold)}")
+    axes.set(xlabel=_axis(found), ylabel="Density of voxels")
+    axes.locator_params(nbins=6)
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+    axes.legend(loc="upper right", handlelength=1.4)
+    n_voxels, n_reliable = found.study.n_voxels, int(found.reliable.sum())
+    text = f"{n_voxels:,} voxels, {n_reliable:,} of them reliable"
+    return _drawn(figure, found, text)
+
+
+def _listeners_by_region(found: StudyReliability) -> Figure:
+    """One row per region, one dot per listener, the mean with its interval."""
+    names = found.study.voxels["parcel"].tolist()
+    figure = Figure(figsize=(WIDTH, 1.9 + 0.5 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    values = pd.DataFrame(found.units.to_numpy(), columns=names)
+    axes.axvline(0, color=INK, lw=1)
+    edge = _null_edge(found)
+    axes.axvline(edge, color=ORANGE, lw=2, ls="--", label="95 % point, shifted listeners")
+    sns.stripplot(values, orient="h", color=BLUE, alpha=0.35, size=6, jitter=0.18, ax=axes)
+    for place, name in enumerate(names):
+        _bar(axes, values[name], place, found.unit, INK, "D")
+    axes.set(xlabel=_axis(found), ylabel="")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, handlelength=1.6)
+    return _drawn(figure, found, f"one dot per listener; diamonds: means of {_units_text(found)}")
+
+
+def _null_edge(found: StudyReliability) -> float:
+    return float(found.null.quantile(0.95))
+
+
+def _bar(
+    axes: Axes, values: pd.Series, place: float, unit: str, colour: str, marker: str, **options
+) -> None:
+    """Mean of the units with its interval, at a height."""
+    axes.hlines(place, *mean_interval(values, unit), color=colour, lw=2.5, zorder=4)
+    axes.plot(values.mean(), place, marker, color=colour, ms=8, mec="white", zorder=5, **options)
+
+
+def distribution_alt(found: StudyReliability) -> str:
+    """What `distribution_figure` shows, in sentences with its numbers."""
+    null = "" if found.null is None else (
+        f" Of listeners shifted against each other, 95 % of the values lie below "
+        f"{number(_null_edge(found))}."
+    )  # fmt: skip
+    if found.study.of_regions:
+        means = found.units.mean("unit").to_numpy()
+        names = found.study.voxels["parcel"]
+        parts = [f"{name} {number(mean)}" for name, mean in zip(names, means, strict=True)]
+        return (
+            f"{_opening(found)} One row per region, one dot per listener "
+            f"({found.units.sizes['unit']}): {found.measure}, means {', '.join(parts)}.{null}"
+        )
+    isc = found.isc
+    return (
+        f"{_opening(found)} Density curve of the reliability ({found.measure}) of "
+        f"{found.study.n_voxels:,} voxels, from {number(float(isc.min()))} to "
+        f"{number(float(isc.max()))} with mean {number(float(isc.mean()))}. A line marks the "
+        f"threshold {number(found.threshold)}, which {int(found.reliable.sum()):,} reliable voxels "
+        f"exceed.{null}"
+    )
+
+
+@mpl.rc_context(STYLE)
+def glass_brain_figure(found: StudyReliability) -> Figure:
+    """Reliable voxels seen through the brain from the left, the back, the right and above.
+
+    Parameters
+    ----------
+    found
+        Of a study with a mask.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Along each line of sight the highest value shows.
+    """
+    from nilearn.masking import unmask
+    from nilearn.plotting import plot_glass_brain
+
+    figure = Figure(figsize=(WIDTH, 3.3))
+    height = figure.get_size_inches()[1]
+    low, high = found.threshold, float(found.isc.max())
+    shown = np.where(found.reliable, found.isc, 0).astype(np.float32)
+    bottom = (FOOTER + 0.55) / height
+    display = plot_glass_brain(
+        unmask(shown, found.study.mask),
+        display_mode="lyrz",
+        figure=figure,
+        axes=(0, bottom, 1, 1 - bottom - HEADER / height),
+        threshold=low,
+        vmin=low,
+        vmax=high,
+        cmap=MAP_COLOURS,
+        colorbar=False,
+        annotate=False,
+        plot_abs=False,
+        resampling_interpolation="nearest",
+    )
+    display.annotate(size=12, positions=False)
+    colours = ScalarMappable(Normalize(low, high), MAP_COLOURS)
+    place = figure.add_axes((0.25, (FOOTER + 0.4) / height, 0.5, 0.1 / height))
+    bar = figure.colorbar(colours, cax=place, orientation="horizontal")
+    bar.ax.tick_params(labelsize=11)
+    bar.ax.locator_params(nbins=5)
+    text = f"{int(found.reliable.sum()):,} reliable voxels; colour: {found.measure} (r)"
+    stamp(figure, found.source, text)
+    return figure
+
+
+def glass_brain_alt(found: StudyReliability) -> str:
+    """What `glass_brain_figure` shows, in sentences with its numbers."""
+    counts = reliable_counts(found.study, found.reliable)
+    top = found.study.voxels.iloc[int(np.nanargmax(found.isc))]
+    return (
+        f"{_opening(found)} Transparent brain from the left, the back, the right and above: the "
+        f"{counts['n_reliable']:,} reliable voxels, {counts['n_reliable_left']:,} of them left, "
+        f"{counts['n_reliable_right']:,} right and {counts['n_reliable_midline']:,} on the midline, "
+        f"coloured by {found.measure} from {number(found.threshold)} to "
+        f"{number(float(found.isc.max()))}; the highest voxel is at x = {number(top['x'], 0)}, "
+        f"y = {number(top['y'], 0)}, z = {number(top['z'], 0)} mm."
+    )
+
+
+@mpl.rc_context(STYLE)
+def regions_figure(found: StudyReliability) -> Figure:
+    """Left against right in every region, and left minus right in every listener or split.
+
+    Parameters
+    ----------
+    found
+        From `reliability_summary.study_reliability`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels with the same rows; regions of one side have no dots in the right one.
+    """
+    regions, means, gaps = regions_of(found), unit_means(found), differences(found)
+    figure = Figure(figsize=(WIDTH, 2.4 + 0.42 * len(regions)), layout="constrained")
+    sides, difference = figure.subplots(1, 2, sharey=True)
+    for place, region in enumerate(regions):
+        for side, offset in (("L", -0.14), ("R", 0.14)):
+            if (region, side) in means:
+                _, colour, marker, _ = SIDES[side]
+                _bar(sides, means[region, side], place + offset, found.unit, colour, marker)
+        if region in gaps:
+            spread = place + np.linspace(-0.2, 0.2, len(gaps))
+            difference.plot(gaps[region], spread, "o", color=GREY, ms=5, alpha=0.6, mec="none")
+            _bar(difference, gaps[region], place, found.unit, INK, "D")
+    difference.axvline(0, color=INK, lw=1)
+    sides.set_yticks(range(len(regions)), regions)
+    sides.set_ylim(len(regions) - 0.5, -0.5)
+    for name, colour, marker, _ in SIDES.values():
+        sides.plot([], [], marker, color=colour, ms=8, label=name)
+    sides.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=2,
+        borderpad=0,
+        columnspacing=1,
+        handletextpad=0,
+    )
+    sides.set_xlabel("Mean r over voxels" if not found.study.of_regions else "Mean r")
+    difference.set_xlabel("Left − right")
+    difference.tick_params(left=False)
+    difference.set_title(f"one dot per {found.unit}", size=11)
+    sides.locator_params(axis="x", nbins=5)
+    difference.locator_params(axis="x", nbins=4)
+    return _drawn(figure, found, f"{found.measure}; {_units_text(found)}")
+
+
+def regions_alt(found: StudyReliability) -> str:
+    """What `regions_figure` shows, in sentences with its numbers."""
+    means, gaps, parts = unit_means(found), differences(found), []
+    for region in regions_of(found):
+        known = [f"{SIDES[side][0]} {number(means[region, side].mean())}" for side in ("L", "R")
+                 if (region, side) in means]  # fmt: skip
+        if region in gaps:
+            edges = interval(mean_interval(gaps[region], found.unit))
+            known.append(f"left minus right {number(gaps[region].mean(), 4)} ({edges})")
+        parts.append(f"{region} {', '.join(known)}")
+    spread = {LISTENER: "95 % interval over listeners", SPLIT: "lowest to highest split"}
+    return (
+        f"{_opening(found)} Two panels with one row per region, {found.measure}, in brackets "
+        f"{spread[found.unit]}: {'; '.join(parts)}."
+    )

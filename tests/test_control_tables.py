@@ -1,0 +1,144 @@
+"""Intervals beside textbook formulas; tables, numbers and sentences beside each other."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from synthetic_controls import FEATURES, REGIONS, choice_scores, control_scores, simulated_controls
+
+from brainalign import control_tables
+from brainalign.companion.output import record
+from brainalign.controls import BOXCARS, IMPULSES, JOINT, MODEL, RANDOM
+
+NAME = "small-model"
+
+
+@pytest.fixture(scope="module")
+def found():
+    return control_scores()
+
+
+def score_table(found, n_boot=2000):
+    return control_tables.score_table(found, n_boot, np.random.default_rng(0))
+
+
+@given(st.lists(st.floats(-10, 10), min_size=3, max_size=40), st.floats(0.5, 0.99))
+def test_jackknife_of_a_mean_is_the_t_interval(values, level):
+    values = np.array(values)
+    n = len(values)
+    without = (values.sum() - values) / (n - 1)
+    low, high = control_tables.jackknife_interval(values.mean(), without, level)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values)
+    np.testing.assert_allclose([low, high], [values.mean() - half, values.mean() + half], atol=1e-9)
+
+
+def test_jackknife_agrees_with_a_bootstrap_of_a_correlation():
+    rng = np.random.default_rng(3)
+    x = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=200)
+
+    def r(rows):
+        return np.corrcoef(rows.T)[0, 1]
+
+    without = np.array([r(np.delete(x, k, axis=0)) for k in range(len(x))])
+    low, high = control_tables.jackknife_interval(r(x), without)
+    drawn = [r(x[rng.integers(len(x), size=len(x))]) for _ in range(2000)]
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.1)
+
+
+def test_rows_have_both_intervals(found):
+    table = score_table(found).set_index(["region", "features"])
+    alone = found["alone"].sel(features=BOXCARS, region="RATL").to_numpy()
+    row = table.loc["RATL", BOXCARS]
+    assert row["listeners"] == pytest.approx(alone.mean())
+    half = stats.sem(alone) * stats.t.ppf(0.975, 8)
+    # The average scores twice the listeners' mean here, so that its interval is twice as wide.
+    assert row["high"] - row["low"] == pytest.approx(4 * half)
+    drawn = row["listeners high"] - row["listeners low"]
+    assert drawn == pytest.approx(2 * 1.96 * alone.std() / 3, rel=0.1)
+    assert np.isnan(row["p"]) and table.loc["LPTL", NAME]["p"] == pytest.approx(0.2)
+    shifted = table.loc["LATL", control_tables.SHIFTED]
+    assert shifted["high"] == pytest.approx(np.quantile(found["shift"][:, 0], 0.95))
+    assert len(table) == 3 * 6
+
+
+def test_pages_show_the_scores_in_order(found):
+    table = score_table(found)
+    average = control_tables.average_table(table)
+    assert list(average.index) == list(REGIONS)
+    assert list(average.columns) == [NAME, BOXCARS, IMPULSES, f"{NAME} and word rate", RANDOM]
+    score = found["score"].sel(features=RANDOM, region="LPTL").item()
+    assert average.loc["LPTL", RANDOM].startswith(f"{score:.2f} (")
+    listeners = control_tables.listener_table(table)
+    assert listeners.loc["LATL", NAME].startswith(f"{found['alone'][0, :, 0].mean():.2f} (")
+
+
+def test_differences_are_paired(found):
+    table = control_tables.difference_table(found).set_index(["difference", "region"])
+    assert len(table) == 4 * 3
+    row = table.loc[f"{NAME} and word rate − {BOXCARS}", "LPTL"]
+    alone = found["alone"].sel(region="LPTL")
+    gained = 2 * (alone.sel(features=JOINT) - alone.sel(features=BOXCARS)).to_numpy()
+    assert row["value"] == pytest.approx(gained.mean())
+    half = stats.sem(gained) * stats.t.ppf(0.975, 8)
+    assert row["high"] - row["value"] == pytest.approx(half)
+    page = control_tables.difference_page_table(table.reset_index())
+    assert page.loc["LPTL"].iloc[2].startswith(f"{row['value']:.2f}".replace("-", "−"))
+
+
+def test_chance_of_voxels_has_their_share(found):
+    regions = control_tables.chance_table(found, of_voxels=False)
+    assert not any("voxels" in name for name in regions)
+    voxels = control_tables.chance_table(found, of_voxels=True)
+    assert voxels["voxels with q < .05"].tolist() == ["100%", "50%", "0%"]
+    assert voxels["shifted: mean"].tolist() == pytest.approx(found["shift"].mean("shift"))
+
+
+def test_numbers_have_a_name_for_every_region(found, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINALIGN_OUTPUT", str(tmp_path))
+    record(control_tables.numbers(found, score_table(found)))
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    assert numbers["n_models"] == 1
+    assert numbers["r_log_parameters"] is None and numbers["slope_per_decade"] is None
+    for key, features in {
+        "owner_small_model": MODEL,
+        "word_rate": BOXCARS,
+        "word_rate_impulses": IMPULSES,
+        "joint": JOINT,
+        "random_embeddings": RANDOM,
+    }.items():
+        expected = found["score"].sel(features=features, region="RATL").item()
+        assert numbers[f"score_{key}_RATL"] == pytest.approx(expected)
+        assert numbers[f"ci_low_{key}_RATL"] < expected < numbers[f"ci_high_{key}_RATL"]
+        assert f"listeners_{key}_RATL" in numbers
+    assert numbers["p_LATL"] == 0.001 and numbers["q_LATL"] == 0.002
+    assert numbers["score_shifted_LPTL"] < numbers["shifted_95_LPTL"]
+    assert len(numbers) == 3 + 3 * (4 * len(FEATURES) + 4)
+
+
+def test_sentences_count_what_the_tables_show(found):
+    differences = control_tables.difference_table(found)
+    text = control_tables.findings(found, differences, choice_scores())
+    part = differences[differences["difference"] == f"{NAME} − {RANDOM}"]
+    above, surely = (part["value"] > 0).sum(), (part["low"] > 0).sum()
+    assert f"{NAME} − {RANDOM}: above zero in {above} of 3 regions" in text
+    assert f"{NAME} − {RANDOM}: above zero in 3 of 3 regions, with the whole interval in {surely};"
+    assert f"Over the 2 choices of the table above, {NAME} scores 0.20 to 0.60" in text
+    assert "is ahead in 4 of 6 comparisons" in text
+    score = found["score"].sel(features=MODEL)
+    best = score["region"].values[int(score.argmax("region"))]
+    assert f"to {score.max().item():.2f} ({best}); word rate" in text
+
+
+def test_choices_have_a_row_for_each_features():
+    table = control_tables.sensitivity_table(choice_scores(), "owner/small-model")
+    assert table["features"].tolist() == [NAME, "word rate"] * 2
+    assert table["LPTL"].tolist() == [0.3, 0.4, 0.6, 0.2]
+
+
+def test_many_regions(n_boot=100):
+    found = simulated_controls()
+    table = score_table(found, n_boot)
+    assert control_tables.average_table(table).shape == (10, 5)
