@@ -1,14 +1,12 @@
 """A small made-up study with voxelwise scores, for tests of what is done with scores."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from brainalign.scaling import control_names
 from brainalign.scores import StudyScores, summarise
-from brainalign.study import label_hemispheres, voxel_coordinates
+from brainalign.study import Study, label_hemispheres, voxel_coordinates
 
 REGIONS = ("TP", "aSTS", "pSTS", "AG_TPJ", "BA44", "BA45", "BA47", "A1")
 LATERAL = ("aSTS", "AG_TPJ")
@@ -75,7 +73,7 @@ def reliable_voxels() -> xr.DataArray:
     return xr.DataArray((voxel_table()["roi"] != "").to_numpy(), dims="voxel")
 
 
-def simulated_study() -> SimpleNamespace:
+def simulated_study() -> Study:
     """What `summarise` needs of a simulated study."""
     voxels = voxel_table()
     weight = np.full((len(FAMILIES), len(voxels)), 0.2)
@@ -87,14 +85,8 @@ def simulated_study() -> SimpleNamespace:
         },
         coords={"family": list(FAMILIES), **voxel_coordinates(voxels)},
     )
-    return SimpleNamespace(
-        name="testbed",
-        citation="",
-        simulated=True,
-        truth=truth,
-        voxels=voxels,
-        n_voxels=len(voxels),
-    )
+    about = {"simulated": True, "truth": truth}
+    return Study("testbed", "en", (), ("one",), 2.0, voxels, (0, 0), "made up", **about)
 
 
 def simulated_scores(**options) -> StudyScores:
