@@ -84,7 +84,7 @@ def _add_study_commands(command) -> None:
     for parser in (extract, encode):
         parser.add_argument("study")
         parser.add_argument("--models", nargs="+", required=True, metavar="MODEL")
-        parser.add_argument("--window", type=_positive, help="tokens read at once (default: all)")
+        parser.add_argument("--window", type=_positive, help="tokens read at once")
         parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         parser.add_argument(
             "-p",
@@ -196,7 +196,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from brainalign.studies.registry import fetch
+    from brainalign.studies.fetching import fetch
 
     fetch(arguments.study, dry_run=arguments.dry_run, optional=arguments.all)
 
@@ -221,9 +221,6 @@ def _encode(arguments: argparse.Namespace) -> None:
 
     options = study_options(arguments.texts)
     settings = _settings(arguments, "window", "subject", "hrf", "alphas", "alpha_per_voxel")
-    if "alphas" in settings:
-        low, high, number = settings["alphas"]
-        settings["alphas"] = (low, high, int(number))
     table = encode_table(
         arguments.study, arguments.models, options, settings, arguments.device, arguments.output
     )

@@ -31,8 +31,8 @@ def remove_drift(
     Raises
     ------
     InputError
-        For a cut-off that is not positive or not below the Nyquist frequency, and for confounds
-        that do not fit or are not finite.
+        For a cut-off that is not positive or not below the Nyquist frequency, for confounds that
+        do not fit or are not finite, and where all of it leaves less than half of the scans.
     """
     values = np.asarray(values, dtype=np.float32)
     if high_pass is None and confounds is None:
@@ -59,6 +59,12 @@ def remove_drift(
         # Not by clean's own filter, which leaves cosines in where a confound resembles one.
         scans = tr * np.arange(len(values))
         removed.append(create_cosine_drift(high_pass, scans)[:, :-1])
+    n_removed = sum(part.shape[1] for part in removed)
+    if n_removed > len(values) / 2:
+        raise InputError(
+            f"high_pass {high_pass} Hz and the confounds take {n_removed} time courses out of "
+            f"{len(values)} scans; at most half as many as scans are expected."
+        )
     # nilearn removes the line from signals and confounds alike, so that all goes in one projection.
     cleaned = clean(
         values.astype(np.float64),

@@ -71,17 +71,19 @@ class EncodingSettings:
         validation_runs(3, self.validation)
         check_hrf(self.hrf)
         low, high, n_alphas = self.alphas
-        if n_alphas < 1 or high < low:
+        whole = np.isfinite(n_alphas) and n_alphas == int(n_alphas) and n_alphas >= 1
+        # Powers beyond these are beyond what numbers of single precision can tell apart.
+        if not (whole and -30 <= low <= high <= 30):
             raise InputError(
-                f"alphas is {tuple(self.alphas)}; (lowest exponent, highest exponent, number from "
-                "1) is expected."
+                f"alphas is {tuple(self.alphas)}; (lowest exponent, highest exponent, number) is "
+                "expected, exponents from -30 to 30 and a whole number from 1."
             )
 
     @property
     def alpha_grid(self) -> np.ndarray:
         """The ridge penalties."""
         low, high, n_alphas = self.alphas
-        return np.logspace(low, high, n_alphas)
+        return np.logspace(low, high, int(n_alphas))
 
 
 def encoding_settings(**changes: Any) -> EncodingSettings:
@@ -134,13 +136,9 @@ def load_responses(study: Study, subject: str = AVERAGE) -> list[np.ndarray]:
     """
     runs = [study.responses(run, subject).to_numpy()[0] for run in range(len(study.runs))]
     return [
-        standardise(_checked(_kept(runs[run], study.trim)[scans], study, run, subject))
+        standardise(_checked(study.trimmed(runs[run])[scans], study, run, subject))
         for run, scans in study.folds()
     ]
-
-
-def _kept(values: np.ndarray, trim: tuple[int, int]) -> np.ndarray:
-    return values[trim[0] : len(values) - trim[1]]
 
 
 def _checked(values: np.ndarray, study: Study, run: int, subject: str) -> np.ndarray:

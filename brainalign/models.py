@@ -285,7 +285,10 @@ def not_loaded(name: str, folder: Path | None, error: Exception) -> InputError:
 
 def _hub_file(address: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import logging
 
+    # It announces every attempt to reach the hub; one sentence says how that ended.
+    logging.set_verbosity_error()
     try:
         return Path(hf_hub_download(address, file))
     except (OSError, ValueError) as error:

@@ -130,7 +130,7 @@ def shifted_isc(study: Study, n_shifts: int, seed: int = 0) -> xr.DataArray:
         ]
         return _labelled(study, np.mean(runs, axis=0), "shift")
 
-    return _kept(study, ["shifted", n_shifts, seed], SOURCES, make)
+    return _cached(study, ["shifted", n_shifts, seed], SOURCES, make)
 
 
 def split_half_correlation(study: Study, n_splits: int = 200, seed: int = 0) -> xr.DataArray:
@@ -163,7 +163,7 @@ def split_half_correlation(study: Study, n_splits: int = 200, seed: int = 0) -> 
         values = [_run_half_correlation(_standardised(study, run), splits) for run in runs]
         return _labelled(study, np.mean(values, axis=0))
 
-    return _kept(study, ["halves", n_splits, seed], SOURCES, make)
+    return _cached(study, ["halves", n_splits, seed], SOURCES, make)
 
 
 def noise_ceiling(study: Study, n_splits: int = 200, seed: int = 0) -> xr.DataArray:
@@ -227,7 +227,7 @@ def split_half_reliability(
     splits = []
     for number in progress(range(n_splits), desc="split halves"):
         make = partial(_predicted_half, study, seed, number, device)
-        splits.append(_kept(study, ["ridge", number, seed], RIDGE_SOURCES, make))
+        splits.append(_cached(study, ["ridge", number, seed], RIDGE_SOURCES, make))
     return xr.concat(splits, "split", coords="minimal", compat="override")
 
 
@@ -269,7 +269,7 @@ def _check(study: Study, **counts: int) -> None:
             raise InputError(f"{name} is {value}; a number from 1 is expected.")
 
 
-def _kept(
+def _cached(
     study: Study, parts: list, sources: Sequence[str], make: Callable[[], xr.DataArray]
 ) -> xr.DataArray:
     """An array that was made before from the same data by the same code, or made and kept."""
@@ -298,19 +298,17 @@ def _isc_by_run(study: Study) -> xr.DataArray:
         found = _labelled(study, values, "run", "subject")
         return found.assign_coords(subject=list(study.subjects))
 
-    return _kept(study, ["isc"], SOURCES, make)
+    return _cached(study, ["isc"], SOURCES, make)
 
 
 def _standardised(study: Study, run: int) -> np.ndarray:
     """Standardised responses of all listeners to one run, (subject, scan, voxel)."""
-    start, end = study.trim
-    kept = slice(start, study.runs[run].n_scans - end)
-    shape = (len(study.subjects), kept.stop - kept.start, study.n_voxels)
+    shape = (len(study.subjects), study.runs[run].n_scans - sum(study.trim), study.n_voxels)
     values = np.empty(shape, dtype=np.float32)
 
     def fill(number: int) -> None:
         target, subject = values[number], study.subjects[number]
-        target[:] = standardise(study.responses(run, subject).to_numpy()[0][kept])
+        target[:] = standardise(study.trimmed(study.responses(run, subject).to_numpy()[0]))
         finite = np.isfinite(target).all(axis=0)
         if not finite.all():
             voxel = int(np.flatnonzero(~finite)[0])

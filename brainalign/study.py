@@ -16,6 +16,7 @@ from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.files import digest
 from brainalign.parallel import map_threads
+from brainalign.words import check_words
 
 AVERAGE = "average"
 SIMULATED = "SIMULATED LISTENERS"
@@ -53,24 +54,7 @@ class Run:
     confounds: Callable[[str], np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        missing = {"word", "onset", "offset"} - set(self.words.columns)
-        if missing:
-            raise InputError(f"The word table lacks the columns {sorted(missing)}.")
-        onset, offset = self.words["onset"].to_numpy(), self.words["offset"].to_numpy()
-        bad = np.flatnonzero(~(offset >= onset))
-        if len(bad):
-            row = bad[0]
-            raise InputError(
-                f"Word {row} ({self.words['word'].iloc[row]!r}) ends at {offset[row]} s, before its "
-                f"onset at {onset[row]} s; every offset must be at or after its onset."
-            )
-        back = np.flatnonzero(np.diff(onset) < 0) + 1
-        if len(back):
-            row = back[0]
-            raise InputError(
-                f"Word {row} ({self.words['word'].iloc[row]!r}) starts at {onset[row]} s, before "
-                f"the word above it at {onset[row - 1]} s; onsets that never go back are expected."
-            )
+        check_words(self.words)
 
 
 @dataclass(frozen=True)
@@ -164,6 +148,10 @@ class Study:
         """Whether its "voxels" are whole regions, which have a name but no coordinates."""
         return bool(self.voxels["x"].isna().all())
 
+    def trimmed(self, values: np.ndarray) -> np.ndarray:
+        """Scans of one run, (scan, ...), without those that `trim` drops."""
+        return values[self.trim[0] : len(values) - self.trim[1]]
+
     def label(self, voxel: int) -> str:
         """A voxel in messages: its number, and its name where the study has named regions."""
         return (
@@ -232,9 +220,15 @@ class Study:
         Raises
         ------
         InputError
-            For fewer than three folds, and for stretches that the gap leaves no two scans of.
+            For fewer than three folds, a gap below 0, and stretches that the gap leaves no two
+            scans of.
         """
         n_parts = 1 if self.n_folds is None else self.n_folds
+        if n_parts < 1 or self.gap < 0:
+            raise InputError(
+                f"Study {self.name!r} has n_folds {self.n_folds} and gap {self.gap}; a number of "
+                "folds from 1 and a gap from 0 scans are expected."
+            )
         if len(self.runs) * n_parts < MINIMUM_FOLDS:
             raise InputError(
                 f"Study {self.name!r} has {len(self.runs) * n_parts} fold(s), from {len(self.runs)} "

@@ -3,7 +3,7 @@
 import gzip
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -11,12 +11,13 @@ class ByteServer(ThreadingHTTPServer):
     """Serves `contents` (path -> bytes) and notes in `requests` each path and its range.
 
     `ranges`: whether ranges are answered. `cut`: bytes after which a connection breaks.
+    `endless`: whether a content is sent again and again, and no length is stated.
     """
 
     def __init__(self, contents: dict[str, bytes]):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.contents, self.requests = contents, []
-        self.ranges, self.cut = True, None
+        self.ranges, self.cut, self.endless = True, None, False
 
     @property
     def url(self) -> str:
@@ -40,10 +41,15 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             content, status = content[start:], 206
         self.send_response(status)
-        for name, value in (headers | {"Content-Length": str(len(content))}).items():
+        if not server.endless:
+            headers["Content-Length"] = str(len(content))
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content[: server.cut])
+        with suppress(ConnectionError):
+            while server.endless:
+                self.wfile.write(content)
 
     def log_message(self, *arguments):
         pass
@@ -58,5 +64,6 @@ def byte_server(contents: dict[str, bytes]):
         try:
             yield server
         finally:
+            server.endless = False
             server.shutdown()
             thread.join()

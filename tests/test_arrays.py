@@ -157,10 +157,30 @@ def test_array_larger_than_expected_or_than_its_file(folder):
         read_joblib_array(path, 800)
 
 
+def shared(depth: int) -> tuple:
+    """A tuple that names its own parts twice, again and again; to hash it would take for ever."""
+    value: tuple = (1,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+def filled(state) -> bytes:
+    """The wrapper of an array, filled with a value of any kind."""
+    wrapper = object.__new__(NumpyArrayWrapper)
+    build_and_stop = b"b."
+    return pickle.dumps(wrapper, 2)[:-1] + pickle.dumps(state, 2)[:-1] + build_and_stop
+
+
+@pytest.mark.parametrize("state", [shared(60), (shared(60), {"shape": 1, "order": "C"}), "text", 1])
+def test_a_description_that_is_no_dictionary(folder, state):
+    path = write(folder, filled(state))
+    with pytest.raises(InputError, match="something else .*another kind of array"):
+        read_joblib_array(path, 1000)
+
+
 def test_shapes_that_are_none(folder):
-    endless: object = (1,)
-    for _ in range(200):
-        endless = (endless, endless)
+    endless = shared(200)
     deep: object = ()
     for _ in range(400):
         deep = (deep,)

@@ -187,7 +187,7 @@ def test_zoo(capsys, monkeypatch):
 def test_fetch(capsys, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "brainalign.studies.registry.fetch",
+        "brainalign.studies.fetching.fetch",
         lambda *given, **options: calls.append((given, options)),
     )
     assert call(capsys, "fetch", "alice", "--dry-run") == (0, "", "")
@@ -216,7 +216,7 @@ def test_extract_and_encode(capsys, monkeypatch):
     status, out, _ = call(capsys, "encode", "alice", *some, *more)
     assert status == 0 and "m all" in out and "0.123" in out
     options = {"n_folds": 4}
-    settings = {"window": 64, "subject": "s18", "alphas": (-1.0, 6.0, 8)}
+    settings = {"window": 64, "subject": "s18", "alphas": [-1.0, 6.0, 8.0]}
     assert calls == [
         ("alice", ["m", "n"], options, {"window": 64}, "cpu"),
         ("alice", ["m", "n"], options, settings, "cuda", Path("x.csv")),

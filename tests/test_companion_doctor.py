@@ -16,6 +16,7 @@ def machine(monkeypatch, tmp_path):
     """A machine that has everything; tests take something away."""
     monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(registry, "missing_files", lambda study: [])
+    monkeypatch.setattr(registry, "damaged_files", lambda study: [])
     monkeypatch.setattr(registry, "data_folders", lambda: [tmp_path / "data"])
     monkeypatch.setattr(models, "available", lambda name: True)
     monkeypatch.setattr(doctor, "_device", lambda: "cpu")
@@ -49,6 +50,20 @@ def test_every_lack_has_its_command(machine):
         "  brainalign fetch alice",
         f"  {models.MINILM_COMMAND}",
     ]
+
+
+def test_damaged_files_are_not_missing(machine):
+    found = {"alice": ["a.txt has 3 bytes; delete it.", "b.txt has 4 bytes; delete it."]}
+    machine.setattr(registry, "damaged_files", lambda study: found.get(study, []))
+    text = doctor.doctor_text()
+    assert re.search(r"alice +damaged: see below\n", text)
+    assert section(text, "Studies").count("at hand") == 2
+    assert text.endswith("\n\nDamaged files\n  " + "\n  ".join(found["alice"]))
+    lack = [SimpleNamespace(size=1_000_000)]
+    machine.setattr(registry, "missing_files", lambda study: lack if study == "alice" else [])
+    text = doctor.doctor_text()
+    assert "alice           not at hand: data of alice (1 file, 1.0 MB)" in text
+    assert found["alice"][0] in text and text.endswith("missing:\n  brainalign fetch alice")
 
 
 def test_packages_that_differ_from_the_tested_ones(machine):

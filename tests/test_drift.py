@@ -74,6 +74,7 @@ def test_missing_values_stay_in_their_column():
     [
         (0.0, None, r"high_pass is 0.0 Hz; a frequency above 0 and below 0.25 Hz"),
         (0.25, None, "high_pass is 0.25 Hz"),
+        (0.2, None, "take 160 time courses out of 200 scans; at most half as many as scans are"),
         (None, np.zeros((3, 1)), r"confounds has shape \(3, 1\); \(200, confounds\) is expected"),
         (None, np.full((N_SCANS, 1), np.nan), "confounds has values that are not finite"),
     ],

@@ -442,6 +442,11 @@ def test_brain_scores_of_several_models(study):
         (lambda: EncodingSettings(validation="last"), "validation is 'last'"),
         (lambda: EncodingSettings(alphas=(3, 2, 4)), r"alphas is \(3, 2, 4\)"),
         (lambda: EncodingSettings(alphas=(2, 7, 0)), r"alphas is \(2, 7, 0\)"),
+        (lambda: EncodingSettings(alphas=(0, 3, 2.7)), r"alphas is \(0, 3, 2.7\)"),
+        (lambda: EncodingSettings(alphas=(0, 3, np.inf)), r"alphas is \(0, 3, inf\)"),
+        (lambda: EncodingSettings(alphas=(np.nan, 3, 4)), r"alphas is \(nan, 3, 4\)"),
+        (lambda: EncodingSettings(alphas=(0, 400, 4)), r"alphas is \(0, 400, 4\)"),
+        (lambda: EncodingSettings(hrf="gamma"), "hrf is 'gamma'"),
         (lambda: encode(tiny_study(), ["gpt2-huge"]), "gpt2-huge"),
         (
             lambda: encode(tiny_study(), [BASELINE], EncodingSettings(subject="s9")),

@@ -22,7 +22,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each level may import from those below it and from itself.
 LEVELS = [
-    {"errors", "files", "parallel", "drift", "study"},
+    {"errors", "files", "parallel", "drift", "study", "words"},
     {"models", "loading", "checkpoints", "regressors"},
     {"studies"},
     {"ridge", "factorisations", "decompositions", "activations", "alignment", "states", "fitting"},

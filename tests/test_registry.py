@@ -7,14 +7,17 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from byte_server import byte_server
+from filelock import FileLock
 
 from brainalign.errors import InputError
-from brainalign.studies import registry, study_names
-from brainalign.studies.registry import DataFile, data_files, download, fetch, optional_files
+from brainalign.studies import fetching, registry, study_names
+from brainalign.studies.fetching import download, fetch
+from brainalign.studies.registry import DataFile, data_files, optional_files
 
 CONTENT = np.random.default_rng(0).bytes(70_000)
 OTHER = b"a few words\n" * 1000
@@ -68,7 +71,19 @@ def files(server, monkeypatch):
 
 
 def contents(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """Files of a folder; an empty one holds the place of a call that is fetching."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+def put(path, content: bytes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def no_words(text: str) -> None:
+    """Take what `fetch` says."""
 
 
 def test_tables():
@@ -209,9 +224,65 @@ def test_a_server_that_cannot_continue_starts_over(files, server, data):
     part = data / "tales/a/x.bin.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT[:1000])
-    fetch("alice", say=lambda text: None)
+    fetch("alice", say=no_words)
     assert server.requests == [("/a/x.bin", "bytes=1000-")]
     assert (data / "tales/a/x.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_no_more_is_fetched_than_expected(files, server, data, monkeypatch, number, ranges):
+    monkeypatch.setattr(fetching, "_LARGEST", 100_000)
+    server.endless, server.ranges = True, ranges
+    part = put(data / f"tales/{files[number].path}.part", b"begun")
+    with pytest.raises(InputError, match=r"has more than the (70|100),000 bytes that are expect"):
+        download(files[number], part.with_suffix(""))
+    assert contents(data) == []
+
+
+def test_one_call_at_a_time(files, server, data):
+    data.mkdir()
+    with FileLock(data / ".fetch-alice.lock"):
+        with pytest.raises(InputError) as caught:
+            fetch("alice", say=no_words)
+        assert str(caught.value) == (
+            f"Another `brainalign fetch alice` is writing to {data}; call it again when that one "
+            "has ended."
+        )
+    assert not server.requests
+    fetch("alice", say=no_words)
+    assert contents(data) == ["tales/a/x.bin"]
+
+
+@pytest.mark.parametrize("place", ["tales", "tales/a", "tales/a/x.bin/y", "tales/a/x.bin.part/y"])
+def test_something_else_is_where_a_file_should_be(files, data, place):
+    put(data / place, b"")
+    with pytest.raises(
+        InputError, match=rf"{data} cannot take the files of study 'alice' \(.* set"
+    ):
+        fetch("alice", say=no_words)
+    assert place in contents(data)
+
+
+def test_a_data_folder_below_a_file(files, data, tmp_path, monkeypatch):
+    file = put(tmp_path / "file", b"")
+    monkeypatch.setenv("BRAINALIGN_DATA", str(file / "data"))
+    fetch("alice", say=no_words)
+    assert registry.missing_files("alice") == []
+    monkeypatch.setattr("pooch.os_cache", lambda name: file / "cache")
+    with pytest.raises(InputError, match="cannot take the files .*Not a directory: "):
+        fetch("alice", say=no_words)
+
+
+def test_a_folder_that_takes_no_files(files, data, monkeypatch):
+    def refuse(file, target):
+        raise PermissionError(errno.EACCES, "Permission denied", str(target))
+
+    monkeypatch.setattr(fetching, "download", refuse)
+    with pytest.raises(
+        InputError, match=r"\(Permission denied: .*x\.bin\); move what is in the way"
+    ):
+        fetch("alice", say=no_words)
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -230,14 +301,14 @@ def test_wrong_content_gets_no_name(files, server, data):
     for wrong in (CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT + b"x"):
         server.contents["/a/x.bin"] = wrong
         with pytest.raises(InputError, match=r"x\.bin has .* expected; what came has been deleted"):
-            fetch("alice", say=lambda text: None)
+            fetch("alice", say=no_words)
         assert contents(data) == []
     # A part of something else is given up, and the next call starts afresh.
     server.contents["/a/x.bin"] = CONTENT
     (data / "tales/a/x.bin.part").write_bytes(b"something else")
     with pytest.raises(InputError, match="sha256:"):
-        fetch("alice", say=lambda text: None)
-    fetch("alice", say=lambda text: None)
+        fetch("alice", say=no_words)
+    fetch("alice", say=no_words)
     assert contents(data) == ["tales/a/x.bin"]
 
 
@@ -246,7 +317,7 @@ def test_no_answer(files, server, data):
     with pytest.raises(
         InputError, match=r"x\.bin cannot be fetched \(HTTPError 404\); `brainalign"
     ):
-        fetch("alice", say=lambda text: None)
+        fetch("alice", say=no_words)
     nowhere = replace(files[0], url="http://127.0.0.1:1/x.bin")
     with pytest.raises(InputError, match=r"cannot be fetched \(ConnectionError\)"):
         download(nowhere, data / "x.bin")
@@ -259,7 +330,7 @@ def test_a_full_disk_is_said_as_such(files, data, monkeypatch):
 
     monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
     with pytest.raises(OSError) as caught:
-        fetch("alice", say=lambda text: None)
+        fetch("alice", say=no_words)
     assert caught.value.errno == errno.ENOSPC
     assert contents(data) == []
 
@@ -280,23 +351,35 @@ def test_missing_files(files, data, monkeypatch):
 
 
 def test_files_that_are_not_what_they_should_be(files, server, data):
-    path = data / "tales/a/x.bin"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT[:-1])
-    assert registry.missing_files("alice") == [files[0]]
-    with pytest.raises(
-        InputError, match="has 69,999 bytes; 70,000 are expected; delete it and cal"
-    ):
-        registry.verified_path(files[0])
-    path.write_bytes(CONTENT[:-1] + b"x")
-    assert registry.missing_files("alice") == []
-    for refused in (registry.verified_paths, lambda study: fetch(study, say=lambda text: None)):
-        with pytest.raises(InputError) as caught:
-            refused("alice")
-        text = str(caught.value)
-        assert text.startswith(f"{path} has sha256:") and f"{files[0].checksum} is exp" in text
-        assert text.endswith("delete it and call `brainalign fetch alice` to fetch it again.")
-    assert not server.requests
+    path, said = data / "tales/a/x.bin", []
+    wrong_size = "has 69,999 bytes; 70,000 are expected; "
+    for content, wrong in [(CONTENT[:-1], wrong_size), (CONTENT[:-1] + b"x", "has sha256:")]:
+        put(path, content)
+        assert registry.missing_files("alice") == []
+        for refused in (
+            registry.verified_paths,
+            partial(fetch, say=said.append),
+            partial(fetch, say=said.append, dry_run=True),
+        ):
+            with pytest.raises(InputError) as caught:
+                refused("alice")
+            text = str(caught.value)
+            assert text.startswith(f"{path} {wrong}") and " expected; " in text
+            assert text.endswith("delete it and call `brainalign fetch alice` to fetch it again.")
+    assert files[0].checksum in text
+    assert not server.requests and not said
     path.unlink()
-    fetch("alice", say=lambda text: None)
+    fetch("alice", say=no_words)
     assert registry.verified_path(files[0]) == path
+
+
+def test_damaged_files_are_known_by_their_size(files, data):
+    assert registry.damaged_files("alice") == []
+    path = put(data / "tales/a/x.bin", CONTENT)
+    put(data / "tales/words.txt", b"of unknown size")
+    assert registry.damaged_files("alice") == []
+    put(path, CONTENT[:-1])
+    assert registry.damaged_files("alice") == [
+        f"{path} has 69,999 bytes; 70,000 are expected; delete it and call `brainalign fetch alice` "
+        "to fetch it again."
+    ]

@@ -304,3 +304,15 @@ def test_alice(real_data):
     left, right = listener_isc(study).to_numpy()[:, :2].T
     assert (left - right).mean() == pytest.approx(0.052, abs=5e-4)
     assert stats.ttest_rel(left, right).statistic == pytest.approx(2.51, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "options, left, right",
+    [
+        ({"high_pass": None}, 0.306, 0.197),
+        ({"confounds": ["movement", "sound power"]}, 0.255, 0.204),
+    ],
+)
+def test_alice_depends_on_cleaning_as_the_page_says(real_data, options, left, right):
+    isc = leave_one_out_isc(load_study("alice", **options)).to_numpy()
+    np.testing.assert_allclose(isc[:2], [left, right], atol=5e-4)

@@ -153,10 +153,37 @@ def test_too_few_folds():
         InputError, match=r"2 fold\(s\), from 1 run\(s\) with n_folds 2; at least 3"
     ):
         replace(one, runs=one.runs[:1]).folds()
+    for wrong in ({"gap": -1, "n_folds": 5}, {"n_folds": 0}):
+        with pytest.raises(InputError, match="folds from 1 and a gap from 0 scans are expected"):
+            make_study(30, **wrong).folds()
     with pytest.raises(
         InputError, match="has 30 scans; 5 folds with gaps of 8 leave less than two"
     ):
         make_study(30, n_folds=5, gap=8).folds()
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ({"offset": [0.5, 0.5]}, "from 1 to 0.5 s; "),
+        ({"onset": [0.0, -1.0]}, "from -1 to 1.5 s, and the word above it starts at 0 s; "),
+        ({"onset": [0.0, np.nan]}, "from nan to 1.5 s; "),
+        ({"offset": [0.5, np.nan]}, "from 1 to nan s; "),
+        ({"offset": [0.5, np.inf]}, "from 1 to inf s; "),
+        ({"onset": [-np.inf, 1.0]}, "from -inf to 0.5 s; "),
+    ],
+)
+def test_times_of_words_are_finite_and_never_go_back(times, found):
+    with pytest.raises(InputError) as caught:
+        Run(WORDS.assign(**times), "", 3, None)
+    text = str(caught.value)
+    assert text.startswith("The word table has word ") and found in text
+    assert text.endswith("onsets that never go back, and offsets after them, are expected.")
+    assert "\n" not in text
+
+
+def test_a_run_without_words():
+    assert Run(WORDS[:0], "", 3, None).words.empty
 
 
 def test_bad_input_is_one_clear_sentence():
@@ -164,11 +191,7 @@ def test_bad_input_is_one_clear_sentence():
         make_study().responses(0, "three")
     with pytest.raises(InputError, match=r"shape \(6, 9\); \(6, 10\) \(scans, voxels\)"):
         make_study(shape=(6, 9)).responses(0, "one")
-    with pytest.raises(InputError, match="lacks the columns"):
+    with pytest.raises(InputError, match=r"The word table lacks the columns \['onset'\]"):
         Run(WORDS.drop(columns="onset"), "", 3, None)
-    with pytest.raises(InputError, match=r"Word 1 \('b'\) ends at 0.5 s, before its onset"):
-        Run(WORDS.assign(offset=[0.5, 0.5]), "", 3, None)
-    with pytest.raises(InputError, match=r"Word 1 \('b'\) starts at -1.0 s, before the word above"):
-        Run(WORDS.assign(onset=[0.0, -1.0]), "", 3, None)
     with pytest.raises(InputError, match="voxel table of study 'tiny' lacks"):
         make_study(voxels=pd.DataFrame({"x": [0.0]}))

@@ -40,9 +40,10 @@ def study_lack(study: str) -> Lack | None:
     missing = registry.missing_files(study)
     if not missing:
         return None
-    size = sum(file.size or 0 for file in missing) / 1e6
+    size = sum(file.size or 0 for file in missing)
+    amount = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
     files = "1 file" if len(missing) == 1 else f"{len(missing)} files"
-    return Lack(f"data of {study} ({files}, {size:.1f} MB)", f"brainalign fetch {study}")
+    return Lack(f"data of {study} ({files}, {amount})", f"brainalign fetch {study}")
 
 
 def model_lack(name: str) -> Lack | None:

@@ -17,27 +17,33 @@ _INSTALL = "pip install -c constraints.txt -e ."
 
 
 def doctor_text() -> str:
-    """Report for reading; its last paragraph lists the commands that mend what is missing."""
+    """Report for reading; it ends with what is damaged and the commands for what is missing."""
     versions, unmet = _versions()
     studies = _studies()
+    damaged = _damaged()
     models = _models()
     lacking = [*unmet, *(lack for _, lack in [*studies, *models] if lack)]
     sections = {
         "Versions": columns(versions),
         "Device": f"  {_device()}",
         "Folders": columns(_folders()),
-        "Studies": columns([(name, _state(lack)) for name, lack in studies]),
+        "Studies": columns([(name, _state(lack, name in damaged)) for name, lack in studies]),
         "Language models": columns([(name, _state(lack)) for name, lack in models]),
     }
+    if damaged:
+        sentences = [sentence for found in damaged.values() for sentence in found]
+        sections["Damaged files"] = "\n".join(f"  {sentence}" for sentence in sentences)
     text = "\n\n".join(f"{name}\n{body}" for name, body in sections.items())
     commands = list(dict.fromkeys(lack.command for lack in lacking))
     if not commands:
-        return f"{text}\n\nNothing is missing."
+        return text if damaged else f"{text}\n\nNothing is missing."
     return f"{text}\n\nTo get what is missing:\n" + "\n".join(f"  {line}" for line in commands)
 
 
-def _state(lack: Lack | None) -> str:
-    return f"not at hand: {lack.what}" if lack else "at hand"
+def _state(lack: Lack | None, damaged: bool = False) -> str:
+    if lack:
+        return f"not at hand: {lack.what}"
+    return "damaged: see below" if damaged else "at hand"
 
 
 def _versions() -> tuple[list[tuple[str, str, str]], list[Lack]]:
@@ -116,6 +122,14 @@ def _studies() -> list[tuple[str, Lack | None]]:
     from brainalign.studies import study_names
 
     return [(name, study_lack(name)) for name in study_names()]
+
+
+def _damaged() -> dict[str, list[str]]:
+    """Sentences on the damaged files of each study that has any."""
+    from brainalign.studies import registry, study_names
+
+    found = {name: registry.damaged_files(name) for name in study_names()}
+    return {name: sentences for name, sentences in found.items() if sentences}
 
 
 def _models() -> list[tuple[str, Lack | None]]:

@@ -49,9 +49,12 @@ def list_everything() -> str:
 
 
 def _at_hand(study: str) -> str:
-    """Whether a study's data are on this machine, or else the command that fetches them."""
-    missing = study_lack(study)
-    return f"not at hand: {missing.command}" if missing else "at hand"
+    """Whether a study's data are on this machine, or else the command that helps."""
+    from brainalign.studies.registry import damaged_files
+
+    if missing := study_lack(study):
+        return f"not at hand: {missing.command}"
+    return "damaged: brainalign doctor" if damaged_files(study) else "at hand"
 
 
 def _where(name: str, source: str) -> str:

@@ -15,15 +15,15 @@ from brainalign.errors import InputError
 from brainalign.files import digest, source_digest
 from brainalign.studies.options import make_config
 from brainalign.studies.registry import data_files, terms, verified_paths
-from brainalign.studies.word_tables import check_onsets
 from brainalign.study import Run, Study
+from brainalign.words import check_words
 
 SOURCES = (
     "study",
     "drift",
     "studies/alice",
     "studies/registry",
-    "studies/word_tables",
+    "words",
 )
 
 #: Columns of the response files, which have no header: hemisphere and region.
@@ -184,7 +184,7 @@ def read_words(path: Path) -> pd.DataFrame:
         ) from error
     table = pd.DataFrame(times, columns=["word", "onset", "offset"])
     table[["onset", "offset"]] -= START
-    check_onsets(table, path)
+    check_words(table, str(path))
     return table[~table["word"].isin(_PAUSES)].reset_index(drop=True)
 
 

@@ -93,7 +93,7 @@ def _decompress(path: Path, limit: int) -> bytes:
     return content
 
 
-def _read_header(content: bytes) -> tuple[dict[str, Any], int]:
+def _read_header(content: bytes) -> tuple[Any, int]:
     """Description of the array, and where its padding or its first byte stands."""
     stream = io.BytesIO(content[:_HEADER_BYTES])
     stack: list[Any] = []
@@ -178,9 +178,10 @@ def _admitted(module: Any, name: Any) -> tuple[str, str, str]:
     return found
 
 
-def _array_type(state: dict[str, Any]) -> tuple[np.dtype, tuple[int, ...], str]:
+def _array_type(state: Any) -> tuple[np.dtype, tuple[int, ...], str]:
     """Type, shape and order of the array, each checked."""
-    if set(state) - _FIELDS or state["subclass"] != _NDARRAY:
+    # Anything else is not looked into, see `_string`.
+    if not isinstance(state, dict) or set(state) - _FIELDS or state["subclass"] != _NDARRAY:
         raise ValueError("another kind of array")
     built, (made, what, (code, *_)), (version, byte_order, *rest) = state["dtype"]
     if (built, made, what, version) != ("built", "made", _DTYPE, 3) or rest[:3] != [None] * 3:

@@ -22,8 +22,8 @@ from brainalign.studies.registry import (
     verified_path,
     verified_paths,
 )
-from brainalign.studies.word_tables import check_onsets
 from brainalign.study import Run, Study, voxel_coordinates
+from brainalign.words import check_words
 
 NAME = "petitprince-en"
 SOURCES = (
@@ -32,7 +32,7 @@ SOURCES = (
     "studies/images",
     "studies/petitprince",
     "studies/registry",
-    "studies/word_tables",
+    "words",
 )
 
 TR = 2.0
@@ -185,7 +185,7 @@ def read_words(path: Path) -> list[pd.DataFrame]:
             f"{path} has the sections {sections}; those from 1 to {len(N_SCANS)} are expected."
         )
     for _, words in table.groupby("section"):
-        check_onsets(words, path)
+        check_words(words, str(path))
     kept = table.drop(index=list(DROPPED_ROWS), errors="ignore").dropna(subset="word")
     runs = kept.rename(columns=_ANNOTATIONS).groupby("section")
     return [words.drop(columns="section").reset_index(drop=True) for _, words in runs]

@@ -1,4 +1,4 @@
-"""Files that studies need: where they lie, what they must be, and how they are fetched.
+"""Files that studies need: where they lie and what they must be.
 
 The tables below `files/` name every file with its size, checksum, source, licence and citation.
 Files are looked for below the folder `BRAINALIGN_DATA` and in the user's cache, at
@@ -8,22 +8,15 @@ Files are looked for below the folder `BRAINALIGN_DATA` and in the user's cache,
 import csv
 import hashlib
 import os
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from brainalign.errors import InputError
 from brainalign.files import PACKAGE, file_sha256
-from brainalign.parallel import progress
 
 TABLES = PACKAGE / "studies" / "files"
 GIT_BLOB = "git-blob-sha1"
-# A file from this size on, in bytes, has a progress bar of its own.
-_LARGE = 1_000_000
-_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -131,13 +124,20 @@ def local_path(file: DataFile) -> Path:
 
 
 def missing_files(study: str) -> list[DataFile]:
-    """Files that a study needs and that are not there in their full size; none is read."""
-    return [file for file in data_files(study) if not _is_there(file)]
+    """Files that a study needs and that are not there."""
+    return [file for file in data_files(study) if not local_path(file).is_file()]
 
 
-def _is_there(file: DataFile) -> bool:
-    path = local_path(file)
-    return path.is_file() and file.size in (None, path.stat().st_size)
+def damaged_files(study: str) -> list[str]:
+    """A sentence for each file of a study that is there with another size; none is read."""
+    files = data_files(study) + optional_files(study)
+    found = [(file, local_path(file)) for file in files]
+    there = [(file, path) for file, path in found if path.is_file()]
+    return [
+        _replaceable(file, path, wrong)
+        for file, path in there
+        if (wrong := _wrong_size(file, path))
+    ]
 
 
 def file_checksum(path: Path, algorithm: str) -> str:
@@ -159,11 +159,18 @@ def file_checksum(path: Path, algorithm: str) -> str:
     return f"{GIT_BLOB}:{digits}"
 
 
-def _difference(file: DataFile, path: Path) -> str | None:
-    """What is wrong with a file, found and expected; None if it is as the registry says."""
+def _wrong_size(file: DataFile, path: Path) -> str | None:
+    """Size found and expected; None if it is right or unknown."""
     size = path.stat().st_size
-    if file.size not in (None, size):
-        return f"has {size:,} bytes; {file.size:,} are expected"
+    if file.size in (None, size):
+        return None
+    return f"has {size:,} bytes; {file.size:,} are expected"
+
+
+def difference(file: DataFile, path: Path) -> str | None:
+    """What is wrong with a file, found and expected; None if it is as the registry says."""
+    if wrong := _wrong_size(file, path):
+        return wrong
     found = file_checksum(path, file.checksum.partition(":")[0])
     return None if found == file.checksum else f"has {found}; {file.checksum} is expected"
 
@@ -171,6 +178,11 @@ def _difference(file: DataFile, path: Path) -> str | None:
 def fetch_command(file: DataFile) -> str:
     """The command that fetches a file."""
     return f"brainalign fetch {file.study}{' --all' if file.optional else ''}"
+
+
+def _replaceable(file: DataFile, path: Path, wrong: str) -> str:
+    """What is wrong with a file at hand, and what helps."""
+    return f"{path} {wrong}; delete it and call `{fetch_command(file)}` to fetch it again."
 
 
 def verified_path(file: DataFile) -> Path:
@@ -187,10 +199,8 @@ def verified_path(file: DataFile) -> Path:
             f"{file.collection}/{file.path} is not in {_listed_folders()}; "
             f"`{fetch_command(file)}` fetches it."
         )
-    if difference := _difference(file, path):
-        raise InputError(
-            f"{path} {difference}; delete it and call `{fetch_command(file)}` to fetch it again."
-        )
+    if wrong := difference(file, path):
+        raise InputError(_replaceable(file, path, wrong))
     return path
 
 
@@ -208,7 +218,7 @@ def verified_paths(study: str) -> dict[str, Path]:
         Where files are missing, or one is not what the registry says.
     """
     files = data_files(study)
-    absent = [file for file in files if not local_path(file).is_file()]
+    absent = missing_files(study)
     if len(absent) > 1:
         raise InputError(
             f"Study {study!r} lacks {len(absent)} of its {len(files)} files in "
@@ -220,132 +230,3 @@ def verified_paths(study: str) -> dict[str, Path]:
 
 def _listed_folders() -> str:
     return " or ".join(str(folder) for folder in data_folders())
-
-
-def fetch(
-    study: str, dry_run: bool = False, say: Callable[[str], Any] = print, optional: bool = False
-) -> None:
-    """Fetch the files of a study that are not at hand.
-
-    A file gets its name only when its checksum is right. What has come of an interrupted one is
-    kept beside it as `<name>.part`, and the rest is asked for next time.
-
-    Parameters
-    ----------
-    study
-        Name of a study.
-    dry_run
-        Whether to list the files and their sizes and licences only.
-    say
-        Called with each line of text.
-    optional
-        Whether to fetch the optional files as well.
-
-    Raises
-    ------
-    InputError
-        For an unknown study, a file at hand that is not what it should be, and a file that cannot
-        be fetched.
-    """
-    from brainalign.studies import study_names
-
-    if study not in study_names():
-        raise InputError(f"Unknown study {study!r}; known studies are {', '.join(study_names())}.")
-    files = data_files(study) + (optional_files(study) if optional else [])
-    absent = [file for file in files if not local_path(file).is_file()]
-    if dry_run:
-        for file in files:
-            state = "to be fetched" if file in absent else "at hand"
-            say(f"{state}  {_size(file)}  {file.licence}  {file.collection}/{file.path}")
-    say(_summary(study, files, absent))
-    if not dry_run:
-        for file in files:
-            if file not in absent:
-                verified_path(file)
-        for file in progress(absent, desc=study, unit="file"):
-            download(file, target_folder() / file.collection / file.path)
-
-
-def _size(file: DataFile) -> str:
-    return "size unknown" if file.size is None else f"{file.size:,} bytes"
-
-
-def _summary(study: str, files: list[DataFile], absent: list[DataFile]) -> str:
-    if not files:
-        return f"Study {study!r} needs no files."
-    known = sum(file.size or 0 for file in absent)
-    unknown = sum(file.size is None for file in absent)
-    size = f"{known:,} bytes" + (f" and {unknown} of unknown size" if unknown else "")
-    sources = {file.collection: f"{file.citation} ({file.licence})" for file in files}
-    about = "".join(f"\n{name}: {text}" for name, text in sources.items())
-    left = (
-        f"{len(absent)} to be fetched into {target_folder()}, {size}" if absent else "all at hand"
-    )
-    return f"Study {study!r}: {len(files)} file(s), {left}.{about}"
-
-
-def download(file: DataFile, target: Path) -> None:
-    """Fetch one file, or the rest of it, and give it its name when its checksum is right.
-
-    Parameters
-    ----------
-    file
-        What to fetch.
-    target
-        Where to put it; what has come so far lies at `<target>.part`.
-
-    Raises
-    ------
-    InputError
-        Where the server cannot be reached or sends something else.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with open(part, "ab") as stream:
-            if file.size is None or stream.tell() < file.size:
-                _append(file, stream)
-    except BaseException:
-        if not part.stat().st_size:
-            part.unlink()
-        raise
-    if difference := _difference(file, part):
-        part.unlink()
-        raise InputError(f"{file.url} {difference}; what came has been deleted.")
-    os.replace(part, target)
-
-
-def _append(file: DataFile, stream: BinaryIO) -> None:
-    """Append to an open file what it lacks."""
-    from pooch import HTTPDownloader
-
-    start = stream.tell()
-    # Text that a server compresses on the way cannot be continued at a byte.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    large = file.size is None or file.size >= _LARGE
-    downloader = HTTPDownloader(
-        progressbar=large and sys.stderr.isatty(),
-        timeout=_TIMEOUT,
-        headers=headers,
-        hooks={"response": partial(_start_over, stream)},
-    )
-    try:
-        downloader(file.url, stream, None)
-    except OSError as error:
-        # Errors of the disk have a number, those of the network (requests) have none.
-        if error.errno is not None:
-            raise
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        # 416: there is nothing left to send.
-        if status != 416:
-            raise InputError(
-                f"{file.url} cannot be fetched ({type(error).__name__}"
-                f"{f' {status}' if status else ''}); `{fetch_command(file)}` continues where this "
-                "one stopped."
-            ) from error
-
-
-def _start_over(part: BinaryIO, response: Any, **_: Any) -> None:
-    """Drop what is there when a server answers with the whole file instead of the rest."""
-    if response.status_code == 200:
-        part.truncate(0)
