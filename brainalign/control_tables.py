@@ -3,52 +3,19 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
-from brainalign.controls import BOXCARS, IMPULSES, JOINT, MODEL, RANDOM
-from brainalign.statistics import bootstrap_indices, percentile_interval
+from brainalign.controls import BOXCARS, CODINGS, IMPULSES, JOINT, MODEL, RANDOM
+from brainalign.statistics import bootstrap_indices, jackknife_interval, percentile_interval
 from brainalign.wording import number, short_name
 
 SHIFTED = "shifted features"
-# Pairs of features whose difference says what the first one adds.
-DIFFERENCES = (
-    (MODEL, BOXCARS),
-    (MODEL, IMPULSES),
-    (JOINT, BOXCARS),
-    (MODEL, RANDOM),
-)
 _NUMBER_NAMES = {
     BOXCARS: "word_rate",
     IMPULSES: "word_rate_impulses",
     JOINT: "joint",
     RANDOM: "random_embeddings",
 }
-
-
-def jackknife_interval(
-    score: np.ndarray, without: np.ndarray, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Interval over listeners of a score of their average.
-
-    Parameters
-    ----------
-    score
-        Of the average of all listeners, shape (...).
-    without
-        Of the averages without each of them, shape (listener, ...).
-    level
-        Of the interval.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Lower and upper edge: the score ± t standard errors, with listeners − 1 degrees of freedom
-        and the jackknife's standard error √((n − 1) / n Σ (without − mean)²) (Efron & Stein 1981).
-    """
-    n = len(without)
-    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * spread)
-    return score - half, score + half
+_TESTS = ("p", "q", "p_blocks", "q_blocks")
 
 
 def feature_name(features: str, model: str) -> str:
@@ -72,9 +39,10 @@ def score_table(controls: xr.Dataset, n_boot: int, rng: np.random.Generator) -> 
     -------
     pandas.DataFrame
         Columns region, features, score, low, high (average listener and its interval), listeners,
-        listeners low, listeners high (mean of the individual listeners and its interval), p, q (of
-        the model). The features "shifted features" have the mean over shifts as score, and nothing
-        and the 95 % point of the shifts as low and high.
+        listeners low, listeners high (mean of the individual listeners and its interval), p, q
+        (of the model, by shifts), p blocks, q blocks (by blocks). The features "shifted features"
+        have the mean over shifts as score, and nothing and the 95 % point of the shifts as low and
+        high.
     """
     low, high = jackknife_interval(
         controls["score"].to_numpy(), controls["without"].transpose("listener", ...).to_numpy()
@@ -84,8 +52,8 @@ def score_table(controls: xr.Dataset, n_boot: int, rng: np.random.Generator) -> 
     alone_low, alone_high = percentile_interval(samples)
     rows = []
     for place, region in enumerate(controls["region"].values):
+        tests = {name.replace("_", " "): float(controls[name][place]) for name in _TESTS}
         for k, features in enumerate(controls["features"].values):
-            tested = features == MODEL
             rows.append(
                 {
                     "region": region,
@@ -96,9 +64,8 @@ def score_table(controls: xr.Dataset, n_boot: int, rng: np.random.Generator) -> 
                     "listeners": alone[:, k, place].mean(),
                     "listeners low": alone_low[k, place],
                     "listeners high": alone_high[k, place],
-                    "p": float(controls["p"][place]) if tested else np.nan,
-                    "q": float(controls["q"][place]) if tested else np.nan,
                 }
+                | (tests if features == MODEL else {})
             )
         shift = controls["shift"].to_numpy()[:, place]
         edges = {"low": np.nan, "high": np.quantile(shift, 0.95)}
@@ -138,25 +105,43 @@ def chance_table(controls: xr.Dataset, of_voxels: bool) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns region, score, shifted (mean), shifted (95 % of them below), p and q by block
-        permutation, and the share of voxels with q < .05.
+        Columns region, score, mean of the model's shifted scores, what 95 % of them are below, the
+        same of word rate, p and q by shifts, p and q by blocks, and the share of voxels with
+        q < .05 by blocks.
     """
-    shift = controls["shift"].to_numpy()
+    model, ends = short_name(controls.attrs["model"]), chance_levels(controls)
     table = pd.DataFrame(
         {
             "region": controls["region"].values,
-            f"score of {short_name(controls.attrs['model'])}": controls["score"].sel(
-                features=MODEL
-            ),
-            "shifted: mean": shift.mean(axis=0),
-            "shifted: 95 % are below": np.quantile(shift, 0.95, axis=0),
-            "p (blocks permuted)": controls["p"],
-            "q over regions": controls["q"],
+            f"score of {model}": controls["score"].sel(features=MODEL),
+            "shifted: mean": controls["shift"].mean("shift"),
+            "shifted: 95 % are below": ends[MODEL],
+            "word rate shifted: 95 % are below": ends[BOXCARS],
+            "p (shifted)": controls["p"],
+            "q (shifted)": controls["q"],
+            "p (blocks)": controls["p_blocks"],
+            "q (blocks)": controls["q_blocks"],
         }
     )
     if of_voxels:
-        table["voxels with q < .05"] = [f"{share:.0%}" for share in controls["significant"].values]
+        shares = controls["significant"].values
+        table["voxels with q < .05 (blocks)"] = [f"{share:.0%}" for share in shares]
     return table
+
+
+def chance_levels(controls: xr.Dataset) -> dict[str, np.ndarray]:
+    """What 95 % of the scores after shifts are below, of the model and of word rate, (region,)."""
+    shifts = {MODEL: controls["shift"], BOXCARS: controls["shift_word_rate"]}
+    return {name: np.quantile(values.to_numpy(), 0.95, axis=0) for name, values in shifts.items()}
+
+
+def _differences(hrf: str) -> list[tuple[str, str]]:
+    """Pairs of features whose difference says what the first one adds.
+
+    The joint model is compared with the word rate that is coded as its own, if there is one.
+    """
+    joint = [(JOINT, CODINGS[hrf])] if hrf in CODINGS else []
+    return [(MODEL, BOXCARS), (MODEL, IMPULSES), *joint, (MODEL, RANDOM)]
 
 
 def difference_table(controls: xr.Dataset) -> pd.DataFrame:
@@ -165,11 +150,11 @@ def difference_table(controls: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns region, difference, value, low, high; `DIFFERENCES` in every region. Both scores
+        Columns region, difference, value, low, high; the same pairs in every region. Both scores
         come from the same averages, so that what listeners share cancels out.
     """
     model, parts = controls.attrs["model"], []
-    for first, second in DIFFERENCES:
+    for first, second in _differences(controls.attrs["hrf"]):
         names = [feature_name(name, model) for name in (first, second)]
         score, without = (
             controls[name].sel(features=first) - controls[name].sel(features=second)
@@ -218,24 +203,27 @@ def numbers(controls: xr.Dataset, table: pd.DataFrame) -> dict[str, float]:
         `score_<features>_<region>` and `ci_low_…`, `ci_high_…` of the average listener,
         `listeners_…` of the individual ones, where features are the model, `word_rate`,
         `word_rate_impulses`, `joint` and `random_embeddings`; `score_shifted_<region>` (mean over
-        shifts), `shifted_95_<region>`, `p_<region>` and `q_<region>`.
+        shifts), `shifted_95_<region>`, `shifted_95_word_rate_<region>`; `p_<region>` and
+        `q_<region>` by shifts, `p_blocks_<region>` and `q_blocks_<region>`.
     """
     model = controls.attrs["model"]
     keys = {feature_name(name, model): key for name, key in _NUMBER_NAMES.items()}
     keys[feature_name(MODEL, model)] = model
     result = {"n_models": 1, "r_log_parameters": np.nan, "slope_per_decade": np.nan}
+    of_rate = dict(zip(controls["region"].values, chance_levels(controls)[BOXCARS], strict=True))
     for row in table.to_dict("records"):
         region = row["region"]
         if row["features"] == SHIFTED:
             result[f"score_shifted_{region}"] = row["score"]
             result[f"shifted_95_{region}"] = row["high"]
+            result[f"shifted_95_word_rate_{region}"] = of_rate[region]
             continue
         end = f"{keys[row['features']]}_{region}"
         result[f"score_{end}"] = row["score"]
         result |= {f"ci_low_{end}": row["low"], f"ci_high_{end}": row["high"]}
         result[f"listeners_{end}"] = row["listeners"]
         if row["features"] == feature_name(MODEL, model):
-            result |= {f"p_{region}": row["p"], f"q_{region}": row["q"]}
+            result |= {f"{name}_{region}": row[name.replace("_", " ")] for name in _TESTS}
     return result
 
 
@@ -266,17 +254,20 @@ def findings(controls: xr.Dataset, differences: pd.DataFrame, choices: xr.DataAr
         f"interval in {int((part['low'] > 0).sum())};"
         for name, part in differences.groupby("difference", sort=False)
     )
-    chance = np.quantile(controls["shift"].to_numpy(), 0.95, axis=0)
-    above = int((score.sel(features=MODEL).to_numpy() > chance).sum())
+    ends = chance_levels(controls)
+    chance, of_rate = (f"{number(e.min(), 2)} to {number(e.max(), 2)}" for e in ends.values())
+    above = int((score.sel(features=MODEL).to_numpy() > ends[MODEL]).sum())
+    sure = int((controls["q"] < 0.05).sum())
     mine, rate = (choices.sel(features=name).to_numpy() for name in (MODEL, "word rate"))
     return (
         f"**What is found.** {model} scores {_range(score.sel(features=MODEL))}; word rate scores "
         f"{_range(score.sel(features=BOXCARS))} as boxcars and "
         f"{_range(score.sel(features=IMPULSES))} as impulses. The differences are\n\n{led}\n\n"
-        f"Shifted in time, the features of {model} score "
-        f"{number(float(controls['shift'].mean()), 2)} on average; 95 % of the shifts score less "
-        f"than {number(chance.min(), 2)} to {number(chance.max(), 2)}, depending on the region, "
-        f"and the true score is above that in {above} of {n} regions.\n\n"
+        f"**What chance gives.** Shifted in time, the features of {model} score "
+        f"{number(float(controls['shift'].mean()), 2)} on average, but 5 % of the shifts score above "
+        f"{chance}, depending on the region; of word rate, above {of_rate}. So a score of {model} "
+        f"below that says nothing. The true one is above it in {above} of {n} regions, with q < .05 "
+        f"over regions in {sure}.\n\n"
         f"**How far it depends on choices.** Over the {choices.sizes['choice']} choices of the "
         f"table above, {model} scores {number(mine.min(), 2)} to {number(mine.max(), 2)} and word "
         f"rate {number(rate.min(), 2)} to {number(rate.max(), 2)}; coded alike, {model} is ahead "

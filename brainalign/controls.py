@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.stats import false_discovery_control
 
-from brainalign.choices import study_settings
 from brainalign.encoding import LayerRule, encode
 from brainalign.files import digest
 from brainalign.fitting import EncodingSettings, encoding_settings, load_responses
@@ -25,6 +25,7 @@ from brainalign.resampling import (
     shifted,
     split_copies,
 )
+from brainalign.scores import study_settings
 from brainalign.significance import (
     block_permutation,
     chosen_layers,
@@ -40,6 +41,8 @@ IMPULSES = "word rate, impulses"
 JOINT = "model and word rate"
 RANDOM = "random embeddings"
 RANDOM_SEEDS = (0, 1, 2)
+# The word rate that is coded as the model is, by hemodynamic response; others have none.
+CODINGS = {"glover": BOXCARS, "glover_impulse": IMPULSES}
 # So many voxels of a region are enough for intervals and shifts, which fit it a hundred times.
 SAMPLED_VOXELS = 40
 
@@ -58,7 +61,7 @@ def one_model_settings(study: str, **given: Any) -> EncodingSettings:
     Parameters
     ----------
     study, **given
-        As for `choices.study_settings`.
+        As for `scores.study_settings`.
 
     Returns
     -------
@@ -100,7 +103,8 @@ def feature_sets(model: str, settings: EncodingSettings) -> dict[str, Features]:
         A language model.
     settings
         How the model is fitted. Word rate has codings of its own: a boxcar for every word, or an
-        impulse at its end. The joint model has two penalties, one for word rate.
+        impulse at its end. The joint model has two penalties, one for word rate, which is coded as
+        the model is there.
 
     Returns
     -------
@@ -147,17 +151,19 @@ def control_scores(
     rule
         Choice of layers.
     n_shifts
-        Circular shifts of the features.
+        Circular shifts of the features; a study of a single run has as many as there are.
 
     Returns
     -------
     xarray.Dataset
         `score` (features, region) of the average listener, `without` (features, listener, region)
-        of the average without that listener, `alone` (features, listener, region) of each, `shift`
-        (shift, region) of the model after circular shifts, `p` (region) of the model by block
-        permutation, `q` (region) its false discovery rate over regions, `significant` (region) the
-        share of a region's voxels with q < .05 over voxels. `without`, `alone` and `shift` are
-        means over at most 40 voxels of each region, evenly spaced.
+        of the average without that listener, `alone` (features, listener, region) of each;
+        `shift` and `shift_word_rate` (shift, region) of the model and of word rate as boxcars
+        after circular shifts; `p` (region) of the model by its shifts, `p_blocks` (region) by
+        block permutation, `q` and `q_blocks` their false discovery rates over regions;
+        `significant` (region) the share of a region's voxels with q < .05 over voxels, blocks
+        permuted. `without`, `alone`, both shifts and `p` are of at most 40 voxels of each region,
+        evenly spaced.
 
     Raises
     ------
@@ -170,7 +176,8 @@ def control_scores(
     copies = [_of_listeners(average, others, means, one, rule) for one in sets.values()]
     alone, without = np.split(np.stack(copies), 2, axis=1)
     turned = shifted(average, draw_shifts(study, n_shifts, rng))
-    shift = _copied_scores(turned, means, sets[MODEL], rule)
+    shift, of_rate = (_copied_scores(turned, means, sets[name], rule) for name in (MODEL, BOXCARS))
+    p = p_values(_average_score(average, means, sets[MODEL], rule), shift)
     narrow, weights = _narrowed(study, regions)
     average = average_alone(narrow)
     score = [_average_score(average, weights, one, rule) for one in sets.values()]
@@ -181,14 +188,22 @@ def control_scores(
             "without": (three, without),
             "alone": (three, alone),
             "shift": (("shift", "region"), shift),
-            **_tests(average, weights, sets[MODEL], rule, n_permutations, rng),
+            "shift_word_rate": (("shift", "region"), of_rate),
+            "p": ("region", p),
+            "q": ("region", false_discovery_control(p)),
+            **_block_tests(average, weights, sets[MODEL], rule, n_permutations, rng),
         },
         coords={
             "features": list(sets),
             "listener": list(study.subjects),
             "region": list(regions),
         },
-        attrs={"model": model, "layer_rule": rule, "source": study.source},
+        attrs={
+            "model": model,
+            "hrf": settings.hrf,
+            "layer_rule": rule,
+            "source": study.source,
+        },
     )
 
 
@@ -243,7 +258,7 @@ def _copied_scores(
     return split_copies(found, weights.shape[1]) @ weights.T
 
 
-def _tests(
+def _block_tests(
     study: Study,
     weights: np.ndarray,
     features: Features,
@@ -252,8 +267,6 @@ def _tests(
     rng: np.random.Generator,
 ) -> dict[str, tuple[str, np.ndarray]]:
     """Block permutation of the model's predictions: p and q per region, significant voxels."""
-    from scipy.stats import false_discovery_control
-
     (model,), settings = features.models, features.settings
     (scores,) = encode(study, [model], settings)
     layers = chosen_layers(scores, rule).to_numpy()
@@ -263,8 +276,8 @@ def _tests(
     p = p_values(weights @ observed, null @ weights.T)
     significant = false_discovery_control(p_values(observed, null)) < 0.05
     return {
-        "p": ("region", p),
-        "q": ("region", false_discovery_control(p)),
+        "p_blocks": ("region", p),
+        "q_blocks": ("region", false_discovery_control(p)),
         "significant": ("region", weights @ significant),
     }
 

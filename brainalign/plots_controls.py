@@ -143,7 +143,7 @@ def differences_figure(controls: xr.Dataset, differences: pd.DataFrame) -> Figur
     legend_rows = differences["difference"].nunique()
     figure = _new(differences, "difference", legend_rows)
     axes = figure.subplots()
-    # The look of the features that are taken away.
+    # Not the look of the model, which is in most of the differences.
     _forest(axes, differences, "difference", "value", first=1)
     axes.set_xlabel("Difference of brain scores (average listener)")
     _finish(figure, controls, legend_rows)

@@ -75,16 +75,16 @@ def listeners_side_by_side(study: Study) -> Study:
 def draw_shifts(
     study: Study, n_shifts: int, rng: np.random.Generator, least: int = 15
 ) -> np.ndarray:
-    """Circular shifts, in scans, drawn evenly from all that are long enough.
+    """Circular shifts, in scans: all that are long enough of a single run, draws of several.
 
     Parameters
     ----------
     study
-        Its runs are shifted, each by its own draw.
+        Each of several runs is shifted by a draw of its own.
     n_shifts
-        Number of shifts.
+        Number of draws; a study of a single run has as many shifts as there are, and no draws.
     rng
-        Seeded generator.
+        Seeded generator, for the draws.
     least
         Fewest scans, in either direction; 15 scans of 2 s are more than the haemodynamic response
         lasts.
@@ -92,7 +92,7 @@ def draw_shifts(
     Returns
     -------
     numpy.ndarray of int
-        Shape (n_shifts, n_runs).
+        Shape (shift, run).
 
     Raises
     ------
@@ -105,6 +105,8 @@ def draw_shifts(
             f"Run {lengths.argmin() + 1} of study {study.name!r} has {lengths.min()} scans; more "
             f"than {2 * least} are expected, to shift it by {least} in either direction."
         )
+    if len(lengths) == 1:
+        return np.arange(least, lengths[0] - least + 1)[:, None]
     return rng.integers(least, lengths - least + 1, size=(n_shifts, len(lengths)))
 
 

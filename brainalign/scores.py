@@ -1,6 +1,6 @@
 """One way to the score table of a study, whether its scores were published or are computed here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,17 @@ from brainalign.errors import InputError
 from brainalign.lateralization import hemisphere_table
 from brainalign.regions import roi_table
 from brainalign.scaling import CEILING, control_names
+from brainalign.statistics import MINIMUM_POINTS
 from brainalign.study import HemisphereRule, Study, voxel_coordinates
 
 if TYPE_CHECKING:
     from brainalign.encoding import LayerRule
 
 PUBLISHED = "published"
+# Measured regions are few and differ in noise: an alpha for each, from a grid that goes further
+# down. Windows of 64 tokens are some 20 seconds of speech; a model that looks to both sides reads
+# one for every word.
+_MEASURED = {"alphas": (0.0, 6.0, 13), "alpha_per_voxel": True, "window": 64}
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,84 @@ def default_models(study: str) -> list[str]:
     return zoo_names() if study == "testbed" else [MINILM]
 
 
+def draws_line(study: str, models: Sequence[str] | None) -> bool:
+    """Whether there are models enough for a line through their scores.
+
+    Parameters
+    ----------
+    study
+        "published", or a study of `brainalign.studies`.
+    models
+        As asked for; None takes the study's own.
+    """
+    return study == PUBLISHED or len(models or default_models(study)) >= MINIMUM_POINTS
+
+
+def study_settings(study: str, **given: Any) -> dict[str, Any]:
+    """What to change of the settings that responses are fitted with.
+
+    Parameters
+    ----------
+    study
+        Name of the study. The testbed takes the settings of `encoding.encode`; studies of measured
+        listeners have an alpha for every region or voxel, 13 alphas from 1 to a million, and
+        windows of 64 tokens.
+    **given
+        Fields of `EncodingSettings` or `ActivationSettings`; None leaves the study's own.
+
+    Returns
+    -------
+    dict
+        For `fitting.encoding_settings`.
+    """
+    own = {} if study in ("testbed", PUBLISHED) else _MEASURED
+    return {**own, **{name: value for name, value in given.items() if value is not None}}
+
+
+def study_options(
+    study: str,
+    brain_seed: int = 0,
+    high_pass: float | None = None,
+    confounds: Sequence[str] = (),
+    **given: int | None,
+) -> dict[str, Any]:
+    """What to load a study with, from the parameters of a page.
+
+    Parameters
+    ----------
+    study
+        "published", or a study of `brainalign.studies`.
+    brain_seed
+        Of the simulated listeners of the testbed; the others have none and ignore it.
+    high_pass
+        Hz; 0 leaves drifts in.
+    confounds
+        Also removed; none leaves the study's own.
+    **given
+        Further options of the study, such as `n_folds`; None leaves the study's own.
+
+    Returns
+    -------
+    dict
+        For `load_study`, which refuses options that a study does not have.
+
+    Raises
+    ------
+    InputError
+        For options of the published scores, which were made with the paper's.
+    """
+    asked = {"high_pass": high_pass, "confounds": tuple(confounds) or None, **given}
+    options = {name: value for name, value in asked.items() if value is not None}
+    if study == PUBLISHED and options:
+        raise InputError(
+            f"The published scores have no option {next(iter(options))!r}; they stay as the paper "
+            "made them."
+        )
+    if options.get("high_pass") == 0:
+        options["high_pass"] = None
+    return options | ({"seed": brain_seed} if study == "testbed" else {})
+
+
 def study_scores(
     study: str,
     models: list[str] | None = None,
@@ -81,8 +164,8 @@ def study_scores(
         So many untrained copies of every model are encoded too.
     layer_rule, hemispheres, settings
         "nested" or "published" choice of layers; "anatomical" or "published" sides; what to change
-        of the settings that responses are fitted with (`fitting.encoding_settings`). The published scores were made with the
-        paper's rules and stay as they are.
+        of the settings that responses are fitted with (`fitting.encoding_settings`). The published
+        scores were made with the paper's rules and stay as they are.
     **options
         Of the study, such as its seed. The published scores have none and ignore them.
 

@@ -12,6 +12,8 @@ from brainalign.fitting import EncodingSettings, load_responses, study_regressor
 from brainalign.study import Study
 
 BLOCK = 10
+# Voxels that are solved at once: each takes a matrix of scans × scans.
+_BATCH = 64
 
 
 def chosen_layers(scores: xr.Dataset, rule: LayerRule = "nested") -> xr.DataArray:
@@ -101,24 +103,23 @@ def _fold_predictions(
     layers: np.ndarray,
     alpha: np.ndarray,
 ) -> np.ndarray:
-    """Predictions of one fold; voxels with the same layer and alpha are fitted together."""
+    """Predictions of one fold; voxels with the same layer are fitted together."""
     from himalaya.backend import get_backend
     from himalaya.ridge import solve_ridge_svd
 
     backend = get_backend()
     training = [other for other in range(len(responses)) if other != fold]
     Y = np.concatenate([responses[other] for other in training], dtype=np.float64)
-    chosen = alpha[layers, np.arange(len(layers))]
     predicted = np.empty_like(responses[fold])
     for layer in np.unique(layers):
+        voxels = np.flatnonzero(layers == layer)
         X = np.concatenate([regressors[layer][other] for other in training], dtype=np.float64)
         # With X = QR, R and QᵀY have the same solution, and the solver little left to decompose.
         Q, R = np.linalg.qr(X)
-        known = backend.asarray(R), backend.asarray(Q.T @ Y)
-        for penalty in np.unique(chosen[layers == layer]):
-            voxels = np.flatnonzero((layers == layer) & (chosen == penalty))
-            weights = solve_ridge_svd(known[0], known[1][:, voxels], float(penalty), warn=False)
-            predicted[:, voxels] = regressors[layer][fold] @ backend.to_numpy(weights)
+        known = (backend.asarray(values) for values in (R, Q.T @ Y[:, voxels]))
+        penalties = backend.asarray(alpha[layer, voxels].astype(np.float64))
+        weights = solve_ridge_svd(*known, penalties, n_targets_batch=_BATCH, warn=False)
+        predicted[:, voxels] = regressors[layer][fold] @ backend.to_numpy(weights)
     return predicted
 
 
@@ -203,14 +204,14 @@ def _sum_products(products: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 
 def p_values(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """One-sided p of observed scores: (1 + permuted ones as high) / (1 + permutations).
+    """One-sided p of observed scores: (1 + chance ones as high) / (1 + chance ones).
 
     Parameters
     ----------
     observed
         Shape (...).
     null
-        Shape (permutation, ...).
+        Scores of permutations or of shifts, shape (permutation or shift, ...).
 
     Returns
     -------

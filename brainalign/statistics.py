@@ -1,4 +1,4 @@
-"""Lines through models, their bootstrap intervals, and partial correlations; all vectorised."""
+"""Lines through models, bootstrap and jackknife intervals, partial correlations; vectorised."""
 
 from dataclasses import dataclass, field
 
@@ -97,6 +97,32 @@ def percentile_interval(samples: np.ndarray, level: float = 0.95):
         return np.full(samples.shape[1:], np.nan), np.full(samples.shape[1:], np.nan)
     low, high = np.nanpercentile(samples, [tail, 100 - tail], axis=0)
     return low, high
+
+
+def jackknife_interval(
+    score: np.ndarray, without: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval over listeners of a score of their average.
+
+    Parameters
+    ----------
+    score
+        Of the average of all listeners, shape (...).
+    without
+        Of the averages without each of them, shape (listener, ...).
+    level
+        Of the interval.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Lower and upper edge: the score ± t standard errors, with listeners − 1 degrees of freedom
+        and the jackknife's standard error √((n − 1) / n Σ (without − mean)²) (Efron & Stein 1981).
+    """
+    n = len(without)
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * spread)
+    return score - half, score + half
 
 
 def _moments(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,10 @@ REGIONS = ("LATL", "RATL", "LPTL")
 
 
 def control_scores(
-    source: str = "9 measured listeners", regions: tuple = REGIONS, n: int = 9
+    source: str = "9 measured listeners",
+    regions: tuple = REGIONS,
+    n: int = 9,
+    hrf: str = "glover",
 ) -> xr.Dataset:
     """Scores per region and listener; the average scores twice the mean of the listeners."""
     rng = np.random.default_rng(0)
@@ -27,8 +30,14 @@ def control_scores(
             "without": (three, 2 * (total - alone) / (n - 1)),
             "alone": (three, alone),
             "shift": (("shift", "region"), 0.1 * rng.standard_normal((100, len(regions)))),
+            "shift_word_rate": (
+                ("shift", "region"),
+                0.05 * rng.standard_normal((100, len(regions))),
+            ),
             "p": ("region", p),
             "q": ("region", np.minimum(2 * p, 1)),
+            "p_blocks": ("region", p / 10),
+            "q_blocks": ("region", p / 5),
             "significant": ("region", np.linspace(1, 0, len(regions))),
         },
         coords={
@@ -36,7 +45,12 @@ def control_scores(
             "listener": [f"s{k}" for k in range(n)],
             "region": list(regions),
         },
-        attrs={"model": "owner/small-model", "layer_rule": "nested", "source": source},
+        attrs={
+            "model": "owner/small-model",
+            "hrf": hrf,
+            "layer_rule": "nested",
+            "source": source,
+        },
     )
 
 

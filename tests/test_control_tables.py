@@ -1,11 +1,9 @@
-"""Intervals beside textbook formulas; tables, numbers and sentences beside each other."""
+"""Intervals beside the scores they are of; tables, numbers and sentences beside each other."""
 
 import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 from synthetic_controls import FEATURES, REGIONS, choice_scores, control_scores, simulated_controls
 
@@ -23,29 +21,6 @@ def found():
 
 def score_table(found, n_boot=2000):
     return control_tables.score_table(found, n_boot, np.random.default_rng(0))
-
-
-@given(st.lists(st.floats(-10, 10), min_size=3, max_size=40), st.floats(0.5, 0.99))
-def test_jackknife_of_a_mean_is_the_t_interval(values, level):
-    values = np.array(values)
-    n = len(values)
-    without = (values.sum() - values) / (n - 1)
-    low, high = control_tables.jackknife_interval(values.mean(), without, level)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values)
-    np.testing.assert_allclose([low, high], [values.mean() - half, values.mean() + half], atol=1e-9)
-
-
-def test_jackknife_agrees_with_a_bootstrap_of_a_correlation():
-    rng = np.random.default_rng(3)
-    x = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=200)
-
-    def r(rows):
-        return np.corrcoef(rows.T)[0, 1]
-
-    without = np.array([r(np.delete(x, k, axis=0)) for k in range(len(x))])
-    low, high = control_tables.jackknife_interval(r(x), without)
-    drawn = [r(x[rng.integers(len(x), size=len(x))]) for _ in range(2000)]
-    assert (high - low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.1)
 
 
 def test_rows_have_both_intervals(found):
@@ -88,11 +63,23 @@ def test_differences_are_paired(found):
     assert page.loc["LPTL"].iloc[2].startswith(f"{row['value']:.2f}".replace("-", "−"))
 
 
+@pytest.mark.parametrize(
+    ("hrf", "coding"), [("glover", BOXCARS), ("glover_impulse", IMPULSES), ("fir", None)]
+)
+def test_joint_model_is_compared_with_word_rate_of_its_own_coding(hrf, coding):
+    table = control_tables.difference_table(control_scores(hrf=hrf))
+    joint = [name for name in table["difference"].unique() if "and word rate" in name]
+    assert joint == ([f"{NAME} and word rate − {coding}"] if coding else [])
+
+
 def test_chance_of_voxels_has_their_share(found):
     regions = control_tables.chance_table(found, of_voxels=False)
     assert not any("voxels" in name for name in regions)
     voxels = control_tables.chance_table(found, of_voxels=True)
-    assert voxels["voxels with q < .05"].tolist() == ["100%", "50%", "0%"]
+    assert voxels["voxels with q < .05 (blocks)"].tolist() == ["100%", "50%", "0%"]
+    expected = np.quantile(found["shift_word_rate"], 0.95, axis=0)
+    assert voxels["word rate shifted: 95 % are below"].tolist() == pytest.approx(expected)
+    assert (voxels["p (blocks)"] < voxels["p (shifted)"]).all()
     assert voxels["shifted: mean"].tolist() == pytest.approx(found["shift"].mean("shift"))
 
 
@@ -114,8 +101,11 @@ def test_numbers_have_a_name_for_every_region(found, tmp_path, monkeypatch):
         assert numbers[f"ci_low_{key}_RATL"] < expected < numbers[f"ci_high_{key}_RATL"]
         assert f"listeners_{key}_RATL" in numbers
     assert numbers["p_LATL"] == 0.001 and numbers["q_LATL"] == 0.002
+    assert numbers["p_blocks_LATL"] == 0.0001 and numbers["q_blocks_LATL"] == 0.0002
+    expected = np.quantile(found["shift_word_rate"][:, 1], 0.95)
+    assert numbers["shifted_95_word_rate_RATL"] == pytest.approx(expected)
     assert numbers["score_shifted_LPTL"] < numbers["shifted_95_LPTL"]
-    assert len(numbers) == 3 + 3 * (4 * len(FEATURES) + 4)
+    assert len(numbers) == 3 + 3 * (4 * len(FEATURES) + 7)
 
 
 def test_sentences_count_what_the_tables_show(found):
@@ -127,6 +117,9 @@ def test_sentences_count_what_the_tables_show(found):
     assert f"{NAME} − {RANDOM}: above zero in 3 of 3 regions, with the whole interval in {surely};"
     assert f"Over the 2 choices of the table above, {NAME} scores 0.20 to 0.60" in text
     assert "is ahead in 4 of 6 comparisons" in text
+    rate = np.quantile(found["shift_word_rate"], 0.95, axis=0)
+    assert f"of word rate, above {rate.min():.2f} to {rate.max():.2f}." in text
+    assert f"with q < .05 over regions in {int((found['q'] < 0.05).sum())}." in text
     score = found["score"].sel(features=MODEL)
     best = score["region"].values[int(score.argmax("region"))]
     assert f"to {score.max().item():.2f} ({best}); word rate" in text

@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 from tiny_study import tiny_study
 
 from brainalign import controls
-from brainalign.choices import draws_line, study_settings
 from brainalign.controls import BOXCARS, IMPULSES, JOINT, MODEL, RANDOM
 from brainalign.encoding import EncodingSettings, choose_layer, encode
-from brainalign.fitting import encoding_settings
+from brainalign.errors import InputError
+from brainalign.fitting import encoding_settings, load_responses
+from brainalign.models import MINILM, available
 from brainalign.resampling import average_alone, draw_shifts, shifted, split_copies
-from brainalign.significance import chosen_layers, scores_at
+from brainalign.scores import draws_line, study_options, study_settings
+from brainalign.significance import (
+    block_permutation,
+    chosen_layers,
+    held_out_predictions,
+    p_values,
+    scores_at,
+)
 from brainalign.studies import load_study
 from brainalign.study import label_hemispheres
 
@@ -95,11 +103,15 @@ def test_shifts_score_less_and_tests_say_so(found):
     assert found["shift"].shape == (10, 5)
     assert found["shift"].mean() < 0.15 < found["score"].sel(features=MODEL).mean()
     best = found["score"].sel(features=MODEL).argmax("region")
-    assert found["p"][best] == found["p"].min() == 0.01
-    assert (found["q"] >= found["p"]).all()
+    assert found["p_blocks"][best] == found["p_blocks"].min() == 0.01
+    as_high = (found["shift"] >= found["score"].sel(features=MODEL, drop=True)).sum("shift")
+    np.testing.assert_allclose(found["p"], (1 + as_high) / 11)
+    assert found["p"][best] == 1 / 11
+    assert (found["q"] >= found["p"]).all() and (found["q_blocks"] >= found["p_blocks"]).all()
     assert set(found["significant"].values) <= {0.0, 1.0}
     assert found.attrs == {
         "model": found.attrs["model"],
+        "hrf": "glover",
         "layer_rule": "nested",
         "source": "4 measured listeners",
     }
@@ -191,6 +203,56 @@ def test_a_line_needs_three_models():
     assert not draws_line("testbed", ["a", "b"]) and draws_line("alice", ["a", "b", "c"])
 
 
+def test_options_of_a_page():
+    assert study_options("published", 3) == study_options("alice", 3, None, [], gap=None) == {}
+    assert study_options("testbed", 3) == {"seed": 3}
+    asked = study_options("alice", 0, 0.0, ["movement"], n_folds=4, gap=0)
+    assert asked == {"high_pass": None, "confounds": ("movement",), "n_folds": 4, "gap": 0}
+    with pytest.raises(InputError, match="The published scores have no option 'n_folds'; they"):
+        study_options("published", n_folds=4)
+    with pytest.raises(InputError, match="Study 'testbed' has no option 'high_pass'; it has"):
+        load_study("testbed", **study_options("testbed", high_pass=0.0))
+
+
+def test_a_single_run_has_as_many_shifts_as_there_are():
+    study = region_study()
+    one = replace(study, runs=study.runs[:1])
+    n_scans = study.runs[0].n_scans - sum(study.trim)
+    for seed in (0, 1):
+        shifts = draw_shifts(one, 5, np.random.default_rng(seed), least=6)
+        assert shifts.tolist() == [[shift] for shift in range(6, n_scans - 5)]
+
+
+def all_shifted(study):
+    shifts = draw_shifts(study, 1, np.random.default_rng(0))
+    n_scans = study.runs[0].n_scans
+    assert shifts[:, 0].tolist() == list(range(15, n_scans - 14))
+    return shifted(average_alone(study), shifts)
+
+
+def test_blocks_are_liberal_in_a_short_story(cache, real_data):
+    """The page says how often unrelated features are called significant; so it must stay true."""
+    turned, settings = (
+        all_shifted(load_study("alice")),
+        encoding_settings(**study_settings("alice")),
+    )
+    (scores,) = encode(turned, ["word-rate"], settings)
+    layers = chosen_layers(scores).to_numpy()
+    predicted = held_out_predictions(turned, "word-rate", settings, scores, layers)
+    rng = np.random.default_rng(0)
+    p = p_values(*block_permutation(predicted, load_responses(turned), 500, rng))
+    assert 0.05 < (p < 0.05).mean() < 0.2
+
+
+def test_language_model_in_the_listeners_of_alice(cache, real_data):
+    """Known answers of an analysis written for itself, with nilearn's own cleaning."""
+    if not available(MINILM):
+        pytest.skip(f"the weights of {MINILM} are not at hand")
+    (scores,) = encode(load_study("alice"), [MINILM], encoding_settings(**study_settings("alice")))
+    expected = [0.534, 0.466, 0.415, 0.528, 0.404, 0.451]
+    np.testing.assert_allclose(choose_layer(scores), expected, atol=0.01)
+
+
 def test_word_rate_in_the_listeners_of_alice(cache, real_data):
     """Known answers of an analysis written for itself, with nilearn's own cleaning."""
     study = load_study("alice")
@@ -199,8 +261,7 @@ def test_word_rate_in_the_listeners_of_alice(cache, real_data):
         "glover": [0.30, 0.26, 0.45, 0.36, 0.36, 0.33],
         "glover_impulse": [0.35, 0.37, 0.43, 0.47, 0.44, 0.35],
     }
-    shifts = draw_shifts(study, 100, np.random.default_rng(0))
-    turned = shifted(average_alone(study), shifts)
+    turned = all_shifted(study)
     for hrf, scores in expected.items():
         how = replace(settings, hrf=hrf)
         (rate,) = encode(study, ["word-rate"], how)

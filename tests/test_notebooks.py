@@ -13,10 +13,12 @@ from brainalign.companion.parameters import read_schema
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONGEST_CELL = 15
+# The interface of a page, one parameter on each line.
+MOST_PARAMETERS = 18
 # Characters that fit the page without a scroll bar.
 WIDEST_LINE = 88
 PAGES = {
-    "isc_reliability": ["testbed", "petitprince-en", "alice"],
+    "isc_reliability": ["petitprince-en", "alice", "testbed"],
     "scaling_law": ["published", "alice", "testbed"],
     "asymmetry": ["published", "testbed"],
 }
@@ -74,7 +76,8 @@ def test_parameters_have_types_and_meanings(notebook):
 
 def test_cells_are_short_and_define_no_helpers(notebook):
     for cell in code_cells(notebook):
-        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.id
+        longest = MOST_PARAMETERS if "parameters" in tags(cell) else LONGEST_CELL
+        assert len(cell.source.splitlines()) <= longest, cell.id
         assert all(len(line) <= WIDEST_LINE for line in cell.source.splitlines()), cell.id
         nodes = list(ast.walk(ast.parse(cell.source)))
         assert not any(

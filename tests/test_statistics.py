@@ -12,6 +12,7 @@ from brainalign.errors import InputError
 from brainalign.statistics import (
     bootstrap_indices,
     fit_line,
+    jackknife_interval,
     partial_correlation,
     pearson,
     percentile_interval,
@@ -163,3 +164,26 @@ def test_percentile_interval_of_a_known_distribution():
     low, high = percentile_interval(samples, 0.9)
     np.testing.assert_allclose(low, [0.05, 0.5])
     np.testing.assert_allclose(high, [0.95, 9.5])
+
+
+@given(st.lists(st.floats(-10, 10), min_size=3, max_size=40), st.floats(0.5, 0.99))
+def test_jackknife_of_a_mean_is_the_t_interval(values, level):
+    values = np.array(values)
+    n = len(values)
+    without = (values.sum() - values) / (n - 1)
+    low, high = jackknife_interval(values.mean(), without, level)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values)
+    np.testing.assert_allclose([low, high], [values.mean() - half, values.mean() + half], atol=1e-9)
+
+
+def test_jackknife_agrees_with_a_bootstrap_of_a_correlation():
+    rng = np.random.default_rng(3)
+    x = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=200)
+
+    def r(rows):
+        return np.corrcoef(rows.T)[0, 1]
+
+    without = np.array([r(np.delete(x, k, axis=0)) for k in range(len(x))])
+    low, high = jackknife_interval(r(x), without)
+    drawn = [r(x[rng.integers(len(x), size=len(x))]) for _ in range(2000)]
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.1)

@@ -61,7 +61,7 @@ def extract_table(
     models
         Names, see `brainalign.models`.
     settings
-        Fields of `ActivationSettings`.
+        Fields of `ActivationSettings` that differ from the study's own (`scores.study_settings`).
     device
         "cpu" or "cuda".
 
@@ -77,13 +77,17 @@ def extract_table(
     """
     import pandas as pd
 
-    from brainalign.activations import ActivationSettings, extract
+    from brainalign.activations import extract
+    from brainalign.fitting import encoding_settings
     from brainalign.models import check_name
+    from brainalign.scores import study_settings
     from brainalign.studies import load_study
 
     check_device(device)
     names = [check_name(name) for name in dict.fromkeys(models)]
-    chosen, loaded = ActivationSettings(**settings), load_study(study, **options)
+    # Those of the study's page, so that the page finds these activations again.
+    chosen = encoding_settings(**study_settings(study, **settings)).activations
+    loaded = load_study(study, **options)
     rows = []
     for name in names:
         runs = extract(loaded, name, chosen, device=device)
@@ -110,7 +114,8 @@ def encode_table(
     study, options, models, device
         As for `extract_table`.
     settings
-        Changes for `fitting.encoding_settings`.
+        Fields of `EncodingSettings` or `ActivationSettings` that differ from the study's own
+        (`scores.study_settings`), which are those of its pages.
     output
         CSV file that the table is written to.
 
@@ -126,12 +131,14 @@ def encode_table(
     """
     from brainalign.encoding import brain_scores, encode
     from brainalign.fitting import encoding_settings
+    from brainalign.scores import study_settings
     from brainalign.studies import load_study
 
     check_device(device)
     if output is not None:
         _check_file(output)
-    chosen, loaded = encoding_settings(**settings), load_study(study, **options)
+    chosen = encoding_settings(**study_settings(study, **settings))
+    loaded = load_study(study, **options)
     names = list(dict.fromkeys(models))
     table = score_table(brain_scores(encode(loaded, names, chosen, device=device)))
     if output is not None:
