@@ -28,16 +28,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _add_parameters(parser: argparse.ArgumentParser, texts: bool) -> None:
-    if texts:
-        parser.add_argument(
-            "-p",
-            dest="texts",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="change one parameter; may be given several times",
-        )
+def _add_assignments(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument(
+        "-p", dest="texts", action="append", default=[], metavar="NAME=VALUE", help=text
+    )
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", dest="file", type=Path, help="YAML file with parameters")
 
 
@@ -57,14 +54,15 @@ def build_parser() -> argparse.ArgumentParser:
     params.add_argument("--json", action="store_true", help="as a JSON schema")
     run = command("run", _run, "execute a notebook with parameters of your own")
     run.add_argument("notebook")
-    _add_parameters(run, texts=True)
+    _add_assignments(run, "change one parameter; may be given several times")
+    _add_file(run)
     run.add_argument(
         "-o", dest="folder", type=Path, help="folder for the results (default: my-NOTEBOOK)"
     )
     book = command("book", _book, "execute what is out of date and build the website")
     book.add_argument("--jobs", type=_positive, help="notebooks executed side by side")
     book.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="look at these pages only")
-    _add_parameters(book, texts=False)
+    _add_file(book)
     command("status", _status, "which pages are out of date, and why")
     _add_study_commands(command)
     command("doctor", _doctor, "what this machine has and lacks: versions, disk, data, models")
@@ -86,14 +84,7 @@ def _add_study_commands(command) -> None:
         parser.add_argument("--models", nargs="+", required=True, metavar="MODEL")
         parser.add_argument("--window", type=_positive, help="tokens read at once")
         parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-        parser.add_argument(
-            "-p",
-            dest="texts",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="option of the study; may be given several times",
-        )
+        _add_assignments(parser, "option of the study; may be given several times")
     encode.add_argument("--subject", help="a listener, or average (default)")
     encode.add_argument("--hrf", help="hemodynamic response (default: glover)")
     encode.add_argument(

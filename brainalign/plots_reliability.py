@@ -30,7 +30,7 @@ from brainalign.reliability_summary import (
     differences,
     interval_name,
     mean_interval,
-    regions_of,
+    region_names,
     reliable_counts,
     unit_means,
 )
@@ -38,6 +38,7 @@ from brainalign.study import SIMULATED
 from brainalign.wording import interval, number
 
 MAP_COLOURS = "viridis"
+VIEWS = {"l": "left", "y": "back", "r": "right", "z": "above"}
 AXIS = {
     LEAVE_ONE_OUT: "Inter-subject correlation\n(r of a listener with the mean of the others)",
 }
@@ -170,16 +171,16 @@ def glass_brain_figure(found: StudyReliability) -> Figure:
     from nilearn.masking import unmask
     from nilearn.plotting import plot_glass_brain
 
-    figure = Figure(figsize=(WIDTH, 3.3))
+    figure = Figure(figsize=(WIDTH, 3.6))
     height = figure.get_size_inches()[1]
     low, high = found.threshold, float(found.isc.max())
     shown = np.where(found.reliable, found.isc, 0).astype(np.float32)
-    bottom = (FOOTER + 0.55) / height
+    bottom, top = (FOOTER + 0.8) / height, (HEADER + 0.25) / height
     display = plot_glass_brain(
         unmask(shown, found.study.mask),
         display_mode="lyrz",
         figure=figure,
-        axes=(0, bottom, 1, 1 - bottom - HEADER / height),
+        axes=(0, bottom, 1, 1 - bottom - top),
         threshold=low,
         vmin=low,
         vmax=high,
@@ -190,13 +191,16 @@ def glass_brain_figure(found: StudyReliability) -> Figure:
         resampling_interpolation="nearest",
     )
     display.annotate(size=12, positions=False)
+    for view, name in VIEWS.items():
+        display.axes[view].ax.set_title(name, size=12, loc="center")
     colours = ScalarMappable(Normalize(low, high), MAP_COLOURS)
-    place = figure.add_axes((0.25, (FOOTER + 0.4) / height, 0.5, 0.1 / height))
+    place = figure.add_axes((0.25, (FOOTER + 0.6) / height, 0.5, 0.1 / height))
     bar = figure.colorbar(colours, cax=place, orientation="horizontal")
     bar.ax.tick_params(labelsize=11)
     bar.ax.locator_params(nbins=5)
-    text = f"{int(found.reliable.sum()):,} reliable voxels; colour: {found.measure} (r)"
-    stamp(figure, found.source, text)
+    # Not `capitalize`, which would write "isc".
+    bar.set_label(f"{found.measure[0].upper()}{found.measure[1:]} (r)", size=12)
+    stamp(figure, found.source, f"{int(found.reliable.sum()):,} reliable voxels")
     return figure
 
 
@@ -226,23 +230,34 @@ def regions_figure(found: StudyReliability) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Two panels with the same rows; regions of one side have no dots in the right one.
+        Two panels; the right one has a row for every region that was measured on both sides.
     """
-    regions, means, gaps = regions_of(found), unit_means(found), differences(found)
-    figure = Figure(figsize=(WIDTH, 2.4 + 0.42 * len(regions)), layout="constrained")
-    sides, difference = figure.subplots(1, 2, sharey=True)
-    for place, region in enumerate(regions):
-        for side, offset in (("L", -0.14), ("R", 0.14)):
-            if (region, side) in means:
-                _, colour, marker, _ = SIDES[side]
-                _bar(sides, means[region, side], place + offset, found.unit, colour, marker)
-        if region in gaps:
-            spread = place + np.linspace(-0.2, 0.2, len(gaps))
-            difference.plot(gaps[region], spread, "o", color=GREY, ms=5, alpha=0.6, mec="none")
-            _bar(difference, gaps[region], place, found.unit, INK, "D")
-    difference.axvline(0, color=INK, lw=1)
-    sides.set_yticks(range(len(regions)), regions)
-    sides.set_ylim(len(regions) - 0.5, -0.5)
+    names = region_names(found)
+    figure = Figure(figsize=(WIDTH, 2.4 + 0.42 * len(names)), layout="constrained")
+    sides, difference = figure.subplots(1, 2)
+    _sides_panel(sides, found, names)
+    _difference_panel(difference, found, names)
+    return _drawn(figure, found, f"{found.measure}; {_units_text(found)}")
+
+
+def _rows(axes: Axes, names: list[str]) -> None:
+    """One named row for each, the first at the top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _sides_panel(sides: Axes, found: StudyReliability, names: dict[str, str]) -> None:
+    """Mean of both sides of every region, from 0 on."""
+    means = unit_means(found)
+    for place, region in enumerate(names):
+        measured = [side for side in SIDES if (region, side) in means]
+        for side in measured:
+            _, colour, marker, _ = SIDES[side]
+            offset = {"L": -0.14, "R": 0.14}[side] if len(measured) > 1 else 0
+            _bar(sides, means[region, side], place + offset, found.unit, colour, marker)
+    _rows(sides, [*names.values()])
+    if sides.dataLim.x0 >= 0:
+        sides.set_xlim(left=0)
     for name, colour, marker, _ in SIDES.values():
         sides.plot([], [], marker, color=colour, ms=8, label=name)
     sides.legend(
@@ -254,26 +269,39 @@ def regions_figure(found: StudyReliability) -> Figure:
         handletextpad=0,
     )
     sides.set_xlabel("Mean r over voxels" if not found.study.of_regions else "Mean r")
-    difference.set_xlabel("Left − right")
-    difference.tick_params(left=False)
-    difference.set_title(f"one dot per {found.unit}", size=11)
     sides.locator_params(axis="x", nbins=5)
+
+
+def _difference_panel(difference: Axes, found: StudyReliability, names: dict[str, str]) -> None:
+    """Left minus right of every listener or split, regions of both sides only."""
+    gaps = differences(found)
+    pairs = [region for region in names if region in gaps]
+    for place, region in enumerate(pairs):
+        spread = place + np.linspace(-0.2, 0.2, len(gaps))
+        difference.plot(gaps[region], spread, "o", color=GREY, ms=5, alpha=0.6, mec="none")
+        _bar(difference, gaps[region], place, found.unit, INK, "D")
+    difference.axvline(0, color=INK, lw=1)
+    # The same rows have their names in the left panel.
+    _rows(difference, [""] * len(pairs) if pairs == [*names] else pairs)
+    difference.tick_params(left=False)
+    difference.set_xlabel("Left − right")
+    difference.set_title(f"one dot per {found.unit}", size=11)
     difference.locator_params(axis="x", nbins=4)
-    return _drawn(figure, found, f"{found.measure}; {_units_text(found)}")
 
 
 def regions_alt(found: StudyReliability) -> str:
     """What `regions_figure` shows, in sentences with its numbers."""
     means, gaps, parts = unit_means(found), differences(found), []
-    for region in regions_of(found):
+    for region, name in region_names(found).items():
         known = [f"{SIDES[side][0]} {number(means[region, side].mean())}" for side in ("L", "R")
                  if (region, side) in means]  # fmt: skip
         if region in gaps:
             edges = interval(mean_interval(gaps[region], found.unit))
             known.append(f"left minus right {number(gaps[region].mean(), 4)} ({edges})")
-        parts.append(f"{region} {', '.join(known)}")
+        parts.append(f"{name} {', '.join(known)}")
     spread = {LISTENER: "95 % interval over listeners", SPLIT: "lowest to highest split"}
     return (
-        f"{_opening(found)} Two panels with one row per region, {found.measure}, in brackets "
+        f"{_opening(found)} Two panels, {found.measure} of every region on its sides and the "
+        f"difference in regions that have both, in brackets "
         f"{spread[found.unit]}: {'; '.join(parts)}."
     )

@@ -74,11 +74,16 @@ class StudyReliability:
 
     @property
     def not_at_hand(self) -> list[str]:
-        """What a page of this study cannot show: tags of the notebook's cells."""
+        """What does not concern a page of this study: tags of the notebook's cells."""
+        of_regions = self.study.of_regions
         known = {
             "map": self.study.mask is not None,
             "truth": self.study.truth is not None,
-            "measures": self.halves is not None and not self.study.of_regions,
+            "measures": self.halves is not None and not of_regions,
+            "listeners": self.unit == LISTENER,
+            "published": self.unit == SPLIT,
+            "voxels": not of_regions,
+            "regions": of_regions,
         }
         return [name for name, at_hand in known.items() if not at_hand]
 
@@ -169,6 +174,36 @@ def regions_of(found: StudyReliability) -> list[str]:
             if name not in (WHOLE, RELIABLE)]  # fmt: skip
 
 
+def own_names(found: StudyReliability) -> dict[tuple[str, str], str]:
+    """Name of every area of `areas`: a single region's own in the data where it has one.
+
+    Returns
+    -------
+    dict
+        (region, hemisphere) -> "whole brain", "AG_TPJ"; of a study of regions "LATL", "RATL".
+    """
+    masks = areas(found)
+    if not found.study.of_regions:
+        return {area: area[0] for area in masks}
+    parcels = found.study.voxels["parcel"].to_numpy()
+    return {area: parcels[keep].item() for area, keep in masks.items()}
+
+
+def region_names(found: StudyReliability) -> dict[str, str]:
+    """Regions of `regions_of`, as rows are named that may hold both sides.
+
+    Returns
+    -------
+    dict
+        Region -> "ATL" where both sides were measured; of a study of regions "LPTL" where one was.
+    """
+    names = {region: [] for region in regions_of(found)}
+    for (region, _), name in own_names(found).items():
+        if region in names:
+            names[region].append(name)
+    return {region: own[0] if len(own) == 1 else region for region, own in names.items()}
+
+
 def unit_means(found: StudyReliability) -> pd.DataFrame:
     """Mean over the voxels of every area in every listener or split.
 
@@ -239,10 +274,11 @@ def numbers(found: StudyReliability) -> dict[str, float]:
         **reliable_counts(found.study, found.reliable),
         "isc_mean": float(found.isc.mean()),
     }
+    own = own_names(found)
     for (region, side), keep in areas(found).items():
         name = region if side == "both" else f"{region}_{side}"
         if found.study.of_regions:
-            name = found.study.voxels["parcel"].to_numpy()[keep].item()
+            name = own[region, side]
         recorded[f"isc_{name}"] = float(found.isc.to_numpy()[keep].mean())
         if found.ceiling is not None:
             recorded[f"ceiling_{name}"] = float(found.ceiling.to_numpy()[keep].mean())

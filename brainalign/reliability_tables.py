@@ -17,6 +17,7 @@ from brainalign.reliability_summary import (
     differences,
     interval_name,
     mean_interval,
+    own_names,
     reliable_counts,
     unit_means,
 )
@@ -31,16 +32,17 @@ def area_table(found: StudyReliability) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns region, hemisphere, voxels, the study's measure with its interval, and the other
-        measures at hand. A study of regions has the null of each instead of a number of voxels.
+        measures at hand. A study of regions names them as its data do, and has the null of each
+        instead of a number of voxels.
     """
     others = {
         SPLIT_HALVES: None if found.halves is None else found.halves.mean("split"),
         "noise ceiling": found.ceiling,
     }
-    means, rows = unit_means(found), []
+    means, names, rows = unit_means(found), own_names(found), []
     for (region, side), keep in areas(found).items():
         row = {
-            "region": region,
+            "region": names[region, side],
             "hemisphere": SIDES.get(side, side),
             "voxels": int(keep.sum()),
             found.measure: float(np.nanmean(found.isc.to_numpy()[keep])),
@@ -66,7 +68,8 @@ def difference_table(found: StudyReliability) -> pd.DataFrame:
     pandas.DataFrame
         Columns region, left, right, left − right and its interval; with listeners also how many of
         them are higher on the left, and t, degrees of freedom and p of the paired t-test, with q,
-        its false discovery rate over the regions.
+        its false discovery rate over the regions. A simulated study has what was planted, too:
+        the true noise ceiling on the left minus that on the right, of whole runs.
     """
     means, rows = unit_means(found), []
     for region, values in differences(found).items():
@@ -85,6 +88,10 @@ def difference_table(found: StudyReliability) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if found.unit == LISTENER and len(table) > 1:
         table["q"] = stats.false_discovery_control(table["p"])
+    if found.study.truth is not None:
+        masks, truth = areas(found), found.study.truth["noise_ceiling"].to_numpy()
+        sides = [[truth[masks[region, side]].mean() for side in "LR"] for region in table["region"]]
+        table["planted"] = [float(left - right) for left, right in sides]
     return table
 
 

@@ -98,6 +98,7 @@ def test_a_page_of_one_execution_says_whose_data_it_shows():
     found = sources(compose([executed("testbed", "!# Title", "## Part", "!end")]))
     assert found[0] == "# Title" and found[2:] == ["## Part", "end"]
     assert found[1].startswith(":::{admonition} Simulated data") and "SIMULATED" in found[1]
+    assert "Language models, where the part uses any" in found[1]
     assert sources(compose([Part({}, executed("x", "!# Title", "text")[1])])) == ["# Title", "text"]
     assert "Brain responses: other" in source_text({"study": "other"})[1]
     assert "Measured data" in source_text({"study": "alice"})[1]

@@ -108,6 +108,17 @@ def test_digits_of_a_column_follow_its_largest_number():
         assert soup.tbody.th.text == text
 
 
+def test_p_values_are_never_zero():
+    values = [0.0004, 0.001, 0.0412, np.nan]
+    frame = pd.DataFrame({"p": values, "q (blocks)": values, "pairs": values, "n": [1, 2, 3, 4]})
+    soup = BeautifulSoup(output.html_table(frame, "T"), "html.parser")
+    rows = [[cell.text for cell in row.find_all(["th", "td"])] for row in soup.tbody("tr")]
+    p = ["< 0.001", "0.001", "0.041", "–"]
+    assert [row[0] for row in rows] == [row[1] for row in rows] == p
+    assert [row[2] for row in rows] == ["0.0004", "0.0010", "0.0412", "–"]
+    assert soup.tr.th["class"] == ["number"]
+
+
 def test_long_texts_may_break():
     frame = pd.DataFrame({"a": [1], "b": ["0.0016 to 0.0030"], "c": ["a text of many words, " * 3]})
     soup = BeautifulSoup(output.html_table(frame, "T"), "html.parser")

@@ -6,7 +6,7 @@ import pytest
 from tiny_reliability import STUDIES, summed_up
 
 from brainalign import plots_reliability as plots
-from brainalign.reliability_summary import unit_means
+from brainalign.reliability_summary import differences, region_names, unit_means
 
 STAMPS = {
     "voxels": ("SIMULATED LISTENERS", "Simulated listeners, not people."),
@@ -63,19 +63,44 @@ def test_bars_and_marks_stand_at_the_means(drawn):
     name, found, figures = drawn
     figure = figures["regions"][0]
     figure.draw_without_rendering()
+    assert figure.axes[0].get_xlim()[0] <= 0
+    names = region_names(found)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [*names.values()]
     means = unit_means(found)
     marks = {
         (round(line.get_ydata()[0]), line.get_marker()): line.get_xdata()[0]
         for line in figure.axes[0].lines
         if len(line.get_xdata()) == 1
     }
-    for place, region in enumerate(labels):
+    for place, region in enumerate(names):
         for side, marker in (("L", "o"), ("R", "s")):
             if (region, side) in means:
                 assert marks[place, marker] == pytest.approx(means[region, side].mean())
             else:
                 assert (place, marker) not in marks
+
+
+def test_only_pairs_have_a_difference(drawn):
+    name, found, figures = drawn
+    difference = figures["regions"][0].axes[1]
+    pairs = [region for region in region_names(found) if region in differences(found)]
+    marks = [line.get_xdata()[0] for line in difference.lines if line.get_marker() == "D"]
+    assert marks == pytest.approx([differences(found)[region].mean() for region in pairs])
+    # Where all regions have both sides, the rows have their names in the left panel.
+    labels = [label.get_text() for label in difference.get_yticklabels()]
+    assert labels == (["ATL"] if name == "regions" else [""] * 8)
+
+
+def test_the_glass_brain_names_its_views_and_colours(drawn):
+    _, found, figures = drawn
+    if "glass_brain" not in figures:
+        return
+    figure = figures["glass_brain"][0]
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["left", "back", "right", "above"]
+    label = {"listener": "Leave-one-out ISC (r)", "split": "Prediction from the other half (r)"}
+    assert figure.axes[-1].get_xlabel() == label[found.unit]
 
 
 def test_alt_texts_have_the_numbers(drawn):

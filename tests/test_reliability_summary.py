@@ -15,6 +15,8 @@ from brainalign.reliability_summary import (
     differences,
     mean_interval,
     numbers,
+    own_names,
+    region_names,
     regions_of,
     study_reliability,
     unit_means,
@@ -53,7 +55,23 @@ def test_regions_all_count_and_keep_their_side_under_either_rule(found):
         summary = study_reliability(found["regions"].study, n_splits=0, rule=rule)
         assert summary.reliable.all() and np.isnan(summary.threshold)
         assert set(areas(summary)) == {("ATL", "L"), ("ATL", "R"), ("PTL", "L")}
-    assert summary.not_at_hand == ["map", "truth", "measures"]
+
+
+def test_cells_that_do_not_concern_a_study_are_left_out(found):
+    left_out = {
+        "voxels": ["published", "regions"],
+        "regions": ["map", "truth", "measures", "published", "voxels"],
+        "published": ["truth", "measures", "listeners", "regions"],
+    }
+    assert {name: summary.not_at_hand for name, summary in found.items()} == left_out
+
+
+def test_single_regions_have_the_names_of_the_data(found):
+    own = {("ATL", "L"): "LATL", ("ATL", "R"): "RATL", ("PTL", "L"): "LPTL"}
+    assert own_names(found["regions"]) == own
+    assert sorted(region_names(found["regions"]).items()) == [("ATL", "ATL"), ("PTL", "LPTL")]
+    assert set(tables.area_table(found["regions"])["region"]) == set(own.values())
+    assert own_names(found["voxels"])["TP", "L"] == region_names(found["voxels"])["TP"] == "TP"
 
 
 def test_unit_means_are_means_over_voxels_of_every_listener(found):
@@ -108,9 +126,17 @@ def test_difference_table_is_a_paired_t_test(found):
     alone = tables.difference_table(found["regions"])
     assert alone["region"].tolist() == ["ATL"] and "q" not in alone
     splits = tables.difference_table(found["published"])
-    assert "t" not in splits
+    assert "t" not in splits and "planted" not in splits and "planted" not in alone
     assert splits.iloc[0]["splits higher on the left"] == "3 of 3"
     assert splits.iloc[0]["left − right"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_planted_differences_stand_beside_those_found(found):
+    table = tables.difference_table(found["voxels"]).set_index("region")
+    ceilings = tables.truth_comparison(found["voxels"]).set_index(["region", "hemisphere"])
+    true = ceilings["true noise ceiling"].unstack()
+    for region, planted in table["planted"].items():
+        assert planted == pytest.approx(true.loc[region, "left"] - true.loc[region, "right"])
 
 
 def test_comparison_with_the_paper(found):

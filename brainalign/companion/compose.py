@@ -2,7 +2,8 @@
 
 The first part is whole; the later ones leave out cells tagged `once` (title, introduction). Cells
 tagged `once` at the notebook's end (an exercise) close the page and come from the last execution,
-so that every output stands under the heading of the data that it was computed from. A part whose data are not at hand is a note under its heading.
+so that every output stands under the heading of the data that it was computed from. A part whose
+data are not at hand is a note under its heading.
 """
 
 import copy
@@ -29,8 +30,9 @@ _SOURCES = {
         "In the simulated testbed",
         "warning",
         "Simulated data",
-        "This part shows **SIMULATED** brain responses: a program made them, with a known truth. "
-        "The language models are real and were run for this page; the listeners were not.",
+        "This part shows **SIMULATED** brain responses: a program made them, with a known truth, "
+        "and nobody listened. Language models, where the part uses any, are real and were run to "
+        "make it.",
     ),
     "alice": (
         "In measured listeners to Alice",

@@ -26,6 +26,8 @@ CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
 LEFT_OUT = "left_out.json"
 _DPI = 192
 _PAGE_DPI = 96
+# p values are never zero.
+_LEAST_P = "< 0.001"
 
 
 def show(fig, name: str, alt: str) -> None:
@@ -146,10 +148,17 @@ def _is_float(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, Integral)
 
 
-def _cell(value: object, decimals: int) -> tuple[str, bool]:
+def _is_p_value(name: object) -> bool:
+    """Whether a column holds p values or false discovery rates: "p", "q (blocks)"."""
+    return bool(re.match(r"[pq](?![a-zA-Z0-9])", str(name)))
+
+
+def _cell(value: object, decimals: int, p_value: bool = False) -> tuple[str, bool]:
     """Text of a table cell, and whether it is a number."""
     if value is None or (_is_float(value) and math.isnan(value)):
         return "–", True
+    if p_value and _is_float(value):
+        return html.escape(_LEAST_P) if value < 0.001 else f"{value:.3f}", True
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no", False
     if isinstance(value, Real):
@@ -172,12 +181,15 @@ def html_table(df, caption: str) -> str:
     -------
     str
         HTML; in every column the largest number has three significant digits, or two where it is
-        small.
+        small. p values have three decimals, or are "< 0.001".
     """
     if any(df.index.names):
         df = df.reset_index()
     columns = [df[name].tolist() for name in df.columns]
-    cells = [[_cell(v, _decimals(values)) for v in values] for values in columns]
+    cells = [
+        [_cell(value, _decimals(values), _is_p_value(name)) for value in values]
+        for name, values in zip(df.columns, columns, strict=True)
+    ]
     numeric = [bool(column) and all(number for _, number in column) for column in cells]
     # Short texts ("0.0016 to 0.0030", "left − right") stay on one line, long ones get room.
     short = [max((len(html.unescape(text)) for text, _ in c), default=0) <= 20 for c in cells]
