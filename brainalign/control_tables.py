@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from brainalign.controls import BOXCARS, CODINGS, IMPULSES, JOINT, MODEL, RANDOM
+from brainalign.controls import (
+    BOXCARS,
+    CODINGS,
+    IMPULSES,
+    JOINT,
+    MODEL,
+    RANDOM,
+    SAMPLED_VOXELS,
+)
 from brainalign.statistics import bootstrap_indices, jackknife_interval, percentile_interval
 from brainalign.wording import number, short_name
 
@@ -81,9 +89,11 @@ def _spread(table: pd.DataFrame, score: str, low: str, high: str, digits: int = 
     return shown.loc[table["region"].unique(), table["features"].unique()].rename_axis(columns=None)
 
 
-def average_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the average listener with their intervals, a column for each set of features."""
-    return _spread(table[table["features"] != SHIFTED], "score", "low", "high")
+def average_table(controls: xr.Dataset, table: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the average listener with their intervals, and the noise ceiling, in columns."""
+    shown = _spread(table[table["features"] != SHIFTED], "score", "low", "high")
+    ceilings = controls["ceiling"].to_series().map(lambda value: number(value, 2))
+    return shown.assign(**{"noise ceiling": ceilings})
 
 
 def listener_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -129,6 +139,17 @@ def chance_table(controls: xr.Dataset, of_voxels: bool) -> pd.DataFrame:
     return table
 
 
+def chance_caption(controls: xr.Dataset, of_voxels: bool) -> str:
+    """Caption of `chance_table`: how many shifts and permutations, and the least p they allow."""
+    shifts, permutations = controls.sizes["shift"], controls.attrs["n_permutations"]
+    sampled = f" Shifts: {SAMPLED_VOXELS} voxels of each region." if of_voxels else ""
+    return (
+        f"The model's score beside what chance gives: {shifts:,} shifts, {permutations:,} "
+        f"permutations of blocks.{sampled} The smallest possible p is 1/{shifts + 1:,} by shifts "
+        f"and 1/{permutations + 1:,} by blocks."
+    )
+
+
 def chance_levels(controls: xr.Dataset) -> dict[str, np.ndarray]:
     """What 95 % of the scores after shifts are below, of the model and of word rate, (region,)."""
     shifts = {MODEL: controls["shift"], BOXCARS: controls["shift_word_rate"]}
@@ -167,9 +188,9 @@ def difference_table(controls: xr.Dataset) -> pd.DataFrame:
 
 
 def difference_page_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """Differences for the page: regions in rows."""
+    """Differences for the page: regions in rows, digits enough to see what is above zero."""
     renamed = differences.rename(columns={"difference": "features"})
-    return _spread(renamed, "value", "low", "high")
+    return _spread(renamed, "value", "low", "high", digits=3)
 
 
 def sensitivity_table(scores: xr.DataArray, model: str) -> pd.DataFrame:
@@ -204,13 +225,14 @@ def numbers(controls: xr.Dataset, table: pd.DataFrame) -> dict[str, float]:
         `listeners_…` of the individual ones, where features are the model, `word_rate`,
         `word_rate_impulses`, `joint` and `random_embeddings`; `score_shifted_<region>` (mean over
         shifts), `shifted_95_<region>`, `shifted_95_word_rate_<region>`; `p_<region>` and
-        `q_<region>` by shifts, `p_blocks_<region>` and `q_blocks_<region>`.
+        `q_<region>` by shifts, `p_blocks_<region>` and `q_blocks_<region>`; `ceiling_<region>`.
     """
     model = controls.attrs["model"]
     keys = {feature_name(name, model): key for name, key in _NUMBER_NAMES.items()}
     keys[feature_name(MODEL, model)] = model
     result = {"n_models": 1, "r_log_parameters": np.nan, "slope_per_decade": np.nan}
     of_rate = dict(zip(controls["region"].values, chance_levels(controls)[BOXCARS], strict=True))
+    result |= {f"ceiling_{name}": value for name, value in controls["ceiling"].to_series().items()}
     for row in table.to_dict("records"):
         region = row["region"]
         if row["features"] == SHIFTED:
@@ -233,6 +255,19 @@ def _range(scores: xr.DataArray) -> str:
     return " to ".join(f"{number(end.item(), 2)} ({end['region'].item()})" for end in ends)
 
 
+def better_coding(controls: xr.Dataset) -> str:
+    """The coding of word rate that scores more, mean over regions."""
+    return max(
+        BOXCARS, IMPULSES, key=lambda name: controls["score"].sel(features=name).mean().item()
+    )
+
+
+def _places(above: np.ndarray, regions: np.ndarray) -> str:
+    """How many regions, and which: "2 of 6 regions (LATL, RATL)"."""
+    names = f" ({', '.join(regions[above])})" if above.any() else ""
+    return f"{int(above.sum())} of {len(regions)} regions{names}"
+
+
 def findings(controls: xr.Dataset, differences: pd.DataFrame, choices: xr.DataArray) -> str:
     """What the page finds and how far it depends on choices, with its numbers, as Markdown.
 
@@ -248,28 +283,37 @@ def findings(controls: xr.Dataset, differences: pd.DataFrame, choices: xr.DataAr
     str
     """
     model, score = short_name(controls.attrs["model"]), controls["score"]
-    n = controls.sizes["region"]
-    led = "\n".join(
-        f"- {name}: above zero in {int((part['value'] > 0).sum())} of {n} regions, with the whole "
-        f"interval in {int((part['low'] > 0).sum())};"
-        for name, part in differences.groupby("difference", sort=False)
+    regions, best = controls["region"].values, better_coding(controls)
+    parts = dict(list(differences.groupby("difference", sort=False)))
+    hardest = parts.pop(f"{model} − {best}")
+    led = ";\n".join(
+        f"- {name}: above zero in {int((part['value'] > 0).sum())} of {len(regions)} regions, with "
+        f"the whole interval in {int((part['low'] > 0).sum())}"
+        for name, part in parts.items()
     )
     ends = chance_levels(controls)
     chance, of_rate = (f"{number(e.min(), 2)} to {number(e.max(), 2)}" for e in ends.values())
     above = int((score.sel(features=MODEL).to_numpy() > ends[MODEL]).sum())
     sure = int((controls["q"] < 0.05).sum())
-    mine, rate = (choices.sel(features=name).to_numpy() for name in (MODEL, "word rate"))
+    gained = choices.sel(features=MODEL) - choices.sel(features=best)
+    spans = [
+        f"{feature_name(name, model)} {number(values.min(), 2)} to {number(values.max(), 2)}"
+        for name in (MODEL, BOXCARS, IMPULSES)
+        for values in [choices.sel(features=name).to_numpy()]
+    ]
     return (
-        f"**What is found.** {model} scores {_range(score.sel(features=MODEL))}; word rate scores "
+        f"**What is found.** Against the better coding of word rate ({best}), the whole interval of "
+        f"the difference is above zero in {_places((hardest['low'] > 0).to_numpy(), regions)}. "
+        f"{model} scores {_range(score.sel(features=MODEL))}; word rate scores "
         f"{_range(score.sel(features=BOXCARS))} as boxcars and "
-        f"{_range(score.sel(features=IMPULSES))} as impulses. The differences are\n\n{led}\n\n"
-        f"**What chance gives.** Shifted in time, the features of {model} score "
+        f"{_range(score.sel(features=IMPULSES))} as impulses. The other differences are\n\n{led}."
+        f"\n\n**What chance gives.** Shifted in time, the features of {model} score "
         f"{number(float(controls['shift'].mean()), 2)} on average, but 5 % of the shifts score above "
         f"{chance}, depending on the region; of word rate, above {of_rate}. So a score of {model} "
-        f"below that says nothing. The true one is above it in {above} of {n} regions, with q < .05 "
-        f"over regions in {sure}.\n\n"
+        f"below that says nothing. The true one is above it in {above} of {len(regions)} regions, "
+        f"with q < .05 over regions in {sure}.\n\n"
         f"**How far it depends on choices.** Over the {choices.sizes['choice']} choices of the "
-        f"table above, {model} scores {number(mine.min(), 2)} to {number(mine.max(), 2)} and word "
-        f"rate {number(rate.min(), 2)} to {number(rate.max(), 2)}; coded alike, {model} is ahead "
-        f"in {int((mine > rate).sum())} of {mine.size} comparisons."
+        f"table above and all regions, scores are: {'; '.join(spans)}. {model} minus {best} is "
+        f"{number(gained.min().item(), 2)} to {number(gained.max().item(), 2)}; it is above zero "
+        f"under every choice in {_places((gained > 0).all('choice').to_numpy(), regions)}."
     )

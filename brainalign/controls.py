@@ -17,7 +17,7 @@ from brainalign.encoding import LayerRule, encode
 from brainalign.files import digest
 from brainalign.fitting import EncodingSettings, encoding_settings, load_responses
 from brainalign.models import WORD_RATE, describe
-from brainalign.reliability import reliability_map, reliable_voxels
+from brainalign.reliability import noise_ceiling, reliability_map, reliable_voxels
 from brainalign.resampling import (
     average_alone,
     draw_shifts,
@@ -33,6 +33,7 @@ from brainalign.significance import (
     p_values,
     scores_at,
 )
+from brainalign.studies import load_study
 from brainalign.study import Study, select_voxels
 
 MODEL = "model"
@@ -45,6 +46,14 @@ RANDOM_SEEDS = (0, 1, 2)
 CODINGS = {"glover": BOXCARS, "glover_impulse": IMPULSES}
 # So many voxels of a region are enough for intervals and shifts, which fit it a hundred times.
 SAMPLED_VOXELS = 40
+# What else can be removed from the responses of a study, by its name.
+CONFOUNDS = {
+    "alice": {
+        "no confounds removed": (),
+        "movement removed": ("movement",),
+        "movement, sound power removed": ("movement", "sound power"),
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -162,8 +171,8 @@ def control_scores(
         after circular shifts; `p` (region) of the model by its shifts, `p_blocks` (region) by
         block permutation, `q` and `q_blocks` their false discovery rates over regions;
         `significant` (region) the share of a region's voxels with q < .05 over voxels, blocks
-        permuted. `without`, `alone`, both shifts and `p` are of at most 40 voxels of each region,
-        evenly spaced.
+        permuted; `ceiling` (region) the estimated noise ceiling of the average listener. `without`,
+        `alone`, both shifts and `p` are of at most 40 voxels of each region, evenly spaced.
 
     Raises
     ------
@@ -191,6 +200,7 @@ def control_scores(
             "shift_word_rate": (("shift", "region"), of_rate),
             "p": ("region", p),
             "q": ("region", false_discovery_control(p)),
+            "ceiling": ("region", _ceilings(study, regions)),
             **_block_tests(average, weights, sets[MODEL], rule, n_permutations, rng),
         },
         coords={
@@ -202,6 +212,7 @@ def control_scores(
             "model": model,
             "hrf": settings.hrf,
             "layer_rule": rule,
+            "n_permutations": n_permutations,
             "source": study.source,
         },
     )
@@ -214,6 +225,13 @@ def _narrowed(study: Study, regions: Mapping[str, np.ndarray]) -> tuple[Study, n
     if not keep.all():
         study, masks = select_voxels(study, keep), masks[:, keep]
     return study, masks / masks.sum(axis=1, keepdims=True)
+
+
+def _ceilings(study: Study, regions: Mapping[str, np.ndarray]) -> list[float]:
+    """Noise ceiling of the average listener, mean over the voxels of each region."""
+    # Of the whole study, as on the page of reliability, so that it is estimated only once.
+    ceiling = noise_ceiling(study).to_numpy()
+    return [float(ceiling[mask].mean()) for mask in regions.values()]
 
 
 def thinned(mask: np.ndarray, most: int = SAMPLED_VOXELS) -> np.ndarray:
@@ -299,31 +317,33 @@ def sensitivity(
     Returns
     -------
     xarray.DataArray
-        Dims (choice, features, region); features are the model and word rate, coded alike.
+        Dims (choice, features, region); features are the model and both codings of word rate.
     """
-    study, weights = _narrowed(study, regions)
-    rows = {
-        choice: [
-            _average_score(changed, weights, Features((name,), how), rule)
-            for name in (model, WORD_RATE)
-        ]
-        for choice, (changed, how) in _choices(study, settings).items()
-    }
-    coords = {"choice": list(rows), "features": [MODEL, "word rate"], "region": list(regions)}
+    narrow, weights = _narrowed(study, regions)
+    own = average_alone(narrow)
+    compared, rows = (MODEL, BOXCARS, IMPULSES), {}
+    for choice, (changed, how) in _choices(study, settings).items():
+        average = own if changed is study else average_alone(_narrowed(changed, regions)[0])
+        sets = feature_sets(model, how)
+        rows[choice] = [_average_score(average, weights, sets[name], rule) for name in compared]
+    coords = {"choice": list(rows), "features": list(compared), "region": list(regions)}
     return xr.DataArray(list(rows.values()), coords, dims=list(coords))
 
 
 def _choices(study: Study, settings: EncodingSettings) -> dict[str, tuple[Study, EncodingSettings]]:
     """The page's own choice, then others that differ in one thing each."""
-    own = average_alone(study)
-    found = {"as on this page": (own, settings)}
+    cleaned = {}
     if study.high_pass is not None:
         cuts = {"drifts left in": None, "drifts slower than 128 s removed": 1 / 128}
-        found |= {
-            what: (average_alone(_with_high_pass(study, cut)), settings)
+        cleaned = {
+            what: _with_high_pass(study, cut)
             for what, cut in cuts.items()
             if cut != study.high_pass
         }
+    for what, confounds in CONFOUNDS.get(study.name, {}).items():
+        without = load_study(study.name, **study.options | {"confounds": confounds})
+        if without.fingerprint != study.fingerprint:
+            cleaned[what] = without
     other = (0.0, 6.0, 13) if settings.alphas == (2.0, 7.0, 16) else (2.0, 7.0, 16)
     reading = settings.activations
     shorter = replace(reading, window=reading.window // 2) if reading.window else reading
@@ -335,7 +355,11 @@ def _choices(study: Study, settings: EncodingSettings) -> dict[str, tuple[Study,
         f"windows of {shorter.window} tokens": {"activations": shorter},
     }
     changed = {what: replace(settings, **change) for what, change in changes.items()}
-    return found | {what: (own, how) for what, how in changed.items() if how != settings}
+    return (
+        {"as on this page": (study, settings)}
+        | {what: (one, settings) for what, one in cleaned.items()}
+        | {what: (study, how) for what, how in changed.items() if how != settings}
+    )
 
 
 def _with_high_pass(study: Study, high_pass: float | None) -> Study:

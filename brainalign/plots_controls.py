@@ -105,10 +105,11 @@ def features_figure(controls: xr.Dataset, table: pd.DataFrame) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The grey bar of a region ends where 95 % of the scores of shifted features are below.
+        The grey bar of a region ends where 95 % of the scores of shifted features are below; a
+        black line stands at its noise ceiling.
     """
     scored, shifted = (table[(table["features"] == SHIFTED) == flag] for flag in (False, True))
-    legend_rows = 3
+    legend_rows = 4
     figure = _new(scored, "features", legend_rows)
     axes = figure.subplots()
     places = _forest(axes, scored, "features", "score")
@@ -118,7 +119,17 @@ def features_figure(controls: xr.Dataset, table: pd.DataFrame) -> Figure:
         height=np.ptp(places[0]) + _ROW,
         color="#d9d9d9",
         zorder=0,
-        label="95 % of shifted features",
+        label=f"95 % of {controls.sizes['shift']} shifts",
+    )
+    # Lines of error bars, not `vlines`, so that the line in the legend is upright, too.
+    axes.errorbar(
+        controls["ceiling"],
+        places.mean(axis=1),
+        yerr=(np.ptp(places[0]) + _ROW) / 2,
+        fmt="none",
+        color=INK,
+        elinewidth=1.5,
+        label="noise ceiling",
     )
     axes.set_xlabel("Brain score (r of the average listener)")
     _finish(figure, controls, legend_rows)
@@ -159,9 +170,10 @@ def _opening(controls: xr.Dataset) -> str:
     )
 
 
-def _listed(rows: pd.DataFrame, value: str) -> str:
+def _listed(rows: pd.DataFrame, value: str, digits: int) -> str:
     return "; ".join(
-        f"{row['region']} {number(row[value], 2)} ({interval((row['low'], row['high']), 2)})"
+        f"{row['region']} {number(row[value], digits)} "
+        f"({interval((row['low'], row['high']), digits)})"
         for _, row in rows.iterrows()
     )
 
@@ -170,24 +182,28 @@ def features_alt(controls: xr.Dataset, table: pd.DataFrame) -> str:
     """What `features_figure` shows, in sentences with its numbers."""
     scored, shifted = (table[(table["features"] == SHIFTED) == flag] for flag in (False, True))
     parts = [
-        f"{name}: {_listed(rows, 'score')}."
+        f"{name}: {_listed(rows, 'score', 2)}."
         for name, rows in scored.groupby("features", sort=False)
     ]
-    ends = "; ".join(
-        f"{region} {number(high, 2)}"
-        for region, high in zip(shifted["region"], shifted["high"], strict=True)
+    ends, ceilings = (
+        "; ".join(
+            f"{region} {number(value, 2)}"
+            for region, value in zip(shifted["region"], values, strict=True)
+        )
+        for values in (shifted["high"], controls["ceiling"].values)
     )
     return (
         f"{_opening(controls)} Dots with lines for {table['region'].nunique()} regions: brain "
         "score of the average listener and its 95 % interval over listeners. "
-        f"{' '.join(parts)} 95 % of the scores of shifted features lie below: {ends}."
+        f"{' '.join(parts)} 95 % of the scores of shifted features lie below: {ends}. "
+        f"Black lines stand at the noise ceiling of the average listener: {ceilings}."
     )
 
 
 def differences_alt(controls: xr.Dataset, differences: pd.DataFrame) -> str:
     """What `differences_figure` shows, in sentences with its numbers."""
     parts = [
-        f"{name}: {_listed(rows, 'value')}."
+        f"{name}: {_listed(rows, 'value', 3)}."
         for name, rows in differences.groupby("difference", sort=False)
     ]
     return (

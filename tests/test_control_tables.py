@@ -41,9 +41,11 @@ def test_rows_have_both_intervals(found):
 
 def test_pages_show_the_scores_in_order(found):
     table = score_table(found)
-    average = control_tables.average_table(table)
+    average = control_tables.average_table(found, table)
     assert list(average.index) == list(REGIONS)
-    assert list(average.columns) == [NAME, BOXCARS, IMPULSES, f"{NAME} and word rate", RANDOM]
+    names = [NAME, BOXCARS, IMPULSES, f"{NAME} and word rate", RANDOM]
+    assert list(average.columns) == [*names, "noise ceiling"]
+    assert average["noise ceiling"].tolist() == ["0.90", "0.80", "0.70"]
     score = found["score"].sel(features=RANDOM, region="LPTL").item()
     assert average.loc["LPTL", RANDOM].startswith(f"{score:.2f} (")
     listeners = control_tables.listener_table(table)
@@ -60,7 +62,7 @@ def test_differences_are_paired(found):
     half = stats.sem(gained) * stats.t.ppf(0.975, 8)
     assert row["high"] - row["value"] == pytest.approx(half)
     page = control_tables.difference_page_table(table.reset_index())
-    assert page.loc["LPTL"].iloc[2].startswith(f"{row['value']:.2f}".replace("-", "−"))
+    assert page.loc["LPTL"].iloc[2].startswith(f"{row['value']:.3f}".replace("-", "−"))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,14 @@ def test_chance_of_voxels_has_their_share(found):
     assert voxels["word rate shifted: 95 % are below"].tolist() == pytest.approx(expected)
     assert (voxels["p (blocks)"] < voxels["p (shifted)"]).all()
     assert voxels["shifted: mean"].tolist() == pytest.approx(found["shift"].mean("shift"))
+
+
+def test_captions_say_how_small_p_can_be(found):
+    assert control_tables.chance_caption(found, of_voxels=False) == (
+        "The model's score beside what chance gives: 100 shifts, 1,000 permutations of blocks. The "
+        "smallest possible p is 1/101 by shifts and 1/1,001 by blocks."
+    )
+    assert ". Shifts: 40 voxels of" in control_tables.chance_caption(found, of_voxels=True)
 
 
 def test_numbers_have_a_name_for_every_region(found, tmp_path, monkeypatch):
@@ -105,7 +115,8 @@ def test_numbers_have_a_name_for_every_region(found, tmp_path, monkeypatch):
     expected = np.quantile(found["shift_word_rate"][:, 1], 0.95)
     assert numbers["shifted_95_word_rate_RATL"] == pytest.approx(expected)
     assert numbers["score_shifted_LPTL"] < numbers["shifted_95_LPTL"]
-    assert len(numbers) == 3 + 3 * (4 * len(FEATURES) + 7)
+    assert numbers["ceiling_RATL"] == pytest.approx(0.8)
+    assert len(numbers) == 3 + 3 * (4 * len(FEATURES) + 8)
 
 
 def test_sentences_count_what_the_tables_show(found):
@@ -114,9 +125,8 @@ def test_sentences_count_what_the_tables_show(found):
     part = differences[differences["difference"] == f"{NAME} − {RANDOM}"]
     above, surely = (part["value"] > 0).sum(), (part["low"] > 0).sum()
     assert f"{NAME} − {RANDOM}: above zero in {above} of 3 regions" in text
-    assert f"{NAME} − {RANDOM}: above zero in 3 of 3 regions, with the whole interval in {surely};"
-    assert f"Over the 2 choices of the table above, {NAME} scores 0.20 to 0.60" in text
-    assert "is ahead in 4 of 6 comparisons" in text
+    assert f"{NAME} − {RANDOM}: above zero in 3 of 3 regions, with the whole interval in {surely}."
+    assert f"are: {NAME} 0.20 to 0.60; {BOXCARS} 0.10 to 0.40; {IMPULSES} 0.10 to 0.60." in text
     rate = np.quantile(found["shift_word_rate"], 0.95, axis=0)
     assert f"of word rate, above {rate.min():.2f} to {rate.max():.2f}." in text
     assert f"with q < .05 over regions in {int((found['q'] < 0.05).sum())}." in text
@@ -125,13 +135,34 @@ def test_sentences_count_what_the_tables_show(found):
     assert f"to {score.max().item():.2f} ({best}); word rate" in text
 
 
+@pytest.mark.parametrize(
+    ("better", "always"),
+    [
+        (BOXCARS, "−0.10 to 0.40; it is above zero under every choice in 1 of 3 regions (LATL)"),
+        (IMPULSES, "−0.10 to 0.30; it is above zero under every choice in 2 of 3 regions (LATL, L"),
+    ],
+)
+def test_the_better_coding_comes_first(found, better, always):
+    ahead = (found["features"] == better) & (found["region"] != "RATL")
+    raised = found.assign(score=found["score"] + 10.0 * (found["features"] == better))
+    low = raised.assign(score=raised["score"] - 20.0 * ahead)
+    assert control_tables.better_coding(raised) == better
+    differences = control_tables.difference_table(raised)
+    text = control_tables.findings(raised, differences, choice_scores())
+    opening = f"Against the better coding of word rate ({better}), the whole interval of"
+    assert f"{opening} the difference is above zero in 0 of 3 regions. {NAME}" in text
+    assert f"{NAME} minus {better} is {always}" in text
+    assert f"- {NAME} − {better}:" not in text
+    assert control_tables.better_coding(low) != better
+
+
 def test_choices_have_a_row_for_each_features():
     table = control_tables.sensitivity_table(choice_scores(), "owner/small-model")
-    assert table["features"].tolist() == [NAME, "word rate"] * 2
-    assert table["LPTL"].tolist() == [0.3, 0.4, 0.6, 0.2]
+    assert table["features"].tolist() == [NAME, BOXCARS, IMPULSES] * 2
+    assert table["LPTL"].tolist() == [0.3, 0.4, 0.2, 0.6, 0.2, 0.3]
 
 
 def test_many_regions(n_boot=100):
     found = simulated_controls()
     table = score_table(found, n_boot)
-    assert control_tables.average_table(table).shape == (10, 5)
+    assert control_tables.average_table(found, table).shape == (10, 6)

@@ -16,6 +16,7 @@ from brainalign.encoding import EncodingSettings, choose_layer, encode
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings, load_responses
 from brainalign.models import MINILM, available
+from brainalign.reliability import noise_ceiling
 from brainalign.resampling import average_alone, draw_shifts, shifted, split_copies
 from brainalign.scores import draws_line, study_options, study_settings
 from brainalign.significance import (
@@ -113,6 +114,7 @@ def test_shifts_score_less_and_tests_say_so(found):
         "model": found.attrs["model"],
         "hrf": "glover",
         "layer_rule": "nested",
+        "n_permutations": 99,
         "source": "4 measured listeners",
     }
 
@@ -126,6 +128,8 @@ def test_regions_of_voxels_are_means(cache, found, model):
         values = found[name].to_numpy()
         expected = np.stack([values[..., :2].mean(-1), values[..., 4]], axis=-1)
         np.testing.assert_allclose(some[name], expected, atol=1e-5)
+    ceiling = noise_ceiling(study)
+    np.testing.assert_allclose(some["ceiling"], [ceiling[:2].mean(), ceiling[4]], rtol=1e-6)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 10))
@@ -169,9 +173,8 @@ def test_choices_differ_in_one_thing_each(cache, found, model):
     shorter = alone(study, model, activations=replace(windows, window=8))
     np.testing.assert_allclose(scores.sel(choice="windows of 8 tokens")[0], shorter, atol=1e-5)
     rate = alone(study, "word-rate", hrf="glover_impulse")
-    np.testing.assert_allclose(
-        scores.sel(choice="words as impulses at their end")[1], rate, atol=1e-5
-    )
+    for choice in ("as on this page", "words as impulses at their end"):
+        np.testing.assert_allclose(scores.sel(choice=choice)[2], rate, atol=1e-5)
 
 
 def test_a_study_without_drift_removal_has_fewer_choices(cache, model):
@@ -184,6 +187,27 @@ def test_a_study_without_drift_removal_has_fewer_choices(cache, model):
         "one alpha for all",
         "words as impulses at their end",
     ]
+
+
+def test_choices_of_confounds_are_those_that_the_study_was_not_loaded_with(cache, real_data):
+    study = load_study("alice", confounds="movement")
+    regions = controls.region_masks(study)
+    settings = encoding_settings(**study_settings("alice"))
+    scores = controls.sensitivity(study, "random-embeddings-2", settings, regions)
+    removed = [name for name in scores["choice"].values if name.endswith(" removed")]
+    assert [name for name in removed if "drifts" not in name] == [
+        "no confounds removed",
+        "movement, sound power removed",
+    ]
+    expected = {
+        "as on this page": study,
+        "no confounds removed": load_study("alice"),
+        "movement, sound power removed": load_study("alice", confounds=["movement", "sound power"]),
+    }
+    for choice, cleaned in expected.items():
+        (rate,) = encode(cleaned, ["word-rate"], replace(settings, hrf="glover_impulse"))
+        found = scores.sel(choice=choice, features=IMPULSES)
+        np.testing.assert_allclose(found, choose_layer(rate), atol=1e-5)
 
 
 def test_a_study_has_settings_of_its_own():

@@ -61,12 +61,12 @@ def test_lettering_can_be_read_on_a_phone(drawn):
 def test_dots_and_lines_stand_at_the_scores(drawn):
     found, figures = drawn
     axes = figures["features"][0].axes[0]
-    dots = [
-        one[0].get_xdata(False) for one in axes.containers if isinstance(one, ErrorbarContainer)
-    ]
-    np.testing.assert_allclose(dots, found["score"])
+    *scored, ceilings = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
+    np.testing.assert_allclose([dots.get_xdata(False) for dots, *_ in scored], found["score"])
     bars = [patch.get_width() for patch in axes.patches]
     np.testing.assert_allclose(bars, np.quantile(found["shift"], 0.95, axis=0))
+    lines = [segment[:, 0] for segment in ceilings[2][0].get_segments()]
+    np.testing.assert_allclose(lines, np.stack([found["ceiling"]] * 2, axis=1))
     assert [t.get_text() for t in axes.get_yticklabels()] == found["region"].values.tolist()
     low, high = axes.get_ylim()
     assert low > high  # the first region is on top
@@ -78,6 +78,9 @@ def test_alt_text_has_every_region_and_its_score(drawn):
     for region in found["region"].values:
         value = found["score"].sel(features="model", region=region).item()
         assert f"{region} {value:.2f} (" in alt
+        assert (
+            f"{region} {found['ceiling'].sel(region=region).item():.2f}" in alt.split("ceiling")[1]
+        )
     assert f"for {found.sizes['region']} regions" in alt
 
 
