@@ -114,7 +114,9 @@ def encode(
     paths = {name: folder / f"{key}.nc" for name, key in keys.items()}
     missing = [name for name, path in paths.items() if not path.is_file()]
     if missing:
+        # What cannot be fitted is refused before the text goes through the models.
         _check_subject(study, settings.subject)
+        study.folds()
         folder.mkdir(parents=True, exist_ok=True)
         _extract_all(study, missing, settings.activations, device, jobs)
     fit = layer_fitter(study, settings, device)

@@ -452,6 +452,10 @@ def test_brain_scores_of_several_models(study):
             lambda: encode(tiny_study(), [BASELINE], EncodingSettings(subject="s9")),
             "has no subject 's9'; it has s1, s2, s3, average",
         ),
+        (
+            lambda: encode(replace(tiny_study(), runs=tiny_study().runs[:2]), [BASELINE]),
+            r"Study 'tiny' has 2 fold\(s\)",
+        ),
     ],
 )
 def test_bad_input_gives_one_sentence(call, message, own_cache):
