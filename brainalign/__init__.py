@@ -20,7 +20,7 @@ _WHERE = {
     "leave_one_run_out": "ridge",
     "EncodingSettings": "fitting",
     "encode": "encoding",
-    "brain_scores": "encoding",
+    "brain_scores": "layer_choice",
     "leave_one_out_isc": "reliability",
     "reliable_voxels": "reliability",
     "study_scores": "scores",

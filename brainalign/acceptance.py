@@ -12,9 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from brainalign.activations import extract
-from brainalign.encoding import brain_scores, encode
+from brainalign.encoding import encode
 from brainalign.fitting import EncodingSettings, load_responses, study_regressors
 from brainalign.lateralization import hemisphere_table
+from brainalign.layer_choice import brain_scores
 from brainalign.models import describe, zoo_names
 from brainalign.parallel import progress
 from brainalign.regions import roi_table

@@ -8,8 +8,7 @@ from brainalign.errors import InputError
 from brainalign.lateralization import MEASURES, measure_rows
 from brainalign.scaling import CEILING, LANGUAGE_MODEL, matching, select
 from brainalign.statistics import LineFit
-from brainalign.study import SIMULATED
-from brainalign.wording import format_count, interval, number, short_name, voxel_name
+from brainalign.wording import format_count, interval, number, opening, short_name, voxel_name
 
 KIND_NAMES = {
     LANGUAGE_MODEL: "language models",
@@ -77,18 +76,13 @@ def control_rows(
     return groups
 
 
-def _opening(table: pd.DataFrame) -> str:
-    source = source_of(table)
-    return "Simulated listeners, not people." if source == SIMULATED else f"{source}.".capitalize()
-
-
 def scaling_alt(table: pd.DataFrame, fit: LineFit, voxels: str = "reliable") -> str:
     """What `scaling_figure` shows, in sentences with its numbers."""
     rows = select(table, voxels)
     first, best = rows.iloc[0], rows.loc[rows["score"].idxmax()]
     families = family_order(rows)
     return (
-        f"{_opening(table)} Scatter plot of the mean brain score of {fit.n} language models "
+        f"{opening(source_of(table))} Scatter plot of the mean brain score of {fit.n} language models "
         f"({voxel_name(voxels)}) against their number of parameters on a logarithmic axis from "
         f"{format_count(rows['n_parameters'].min())} to {format_count(rows['n_parameters'].max())}."
         f" The smallest model, {short_name(first['model'])}, scores {number(first['score'])}; the best, "
@@ -110,7 +104,7 @@ def control_alt(
         values = number(low, 4) if len(rows) == 1 else f"{number(low, 4)} to {number(high, 4)}"
         parts.append(f"{label} {values}")
     what = "Left minus right brain score" if hemisphere == "L-R" else "Brain score"
-    return f"{_opening(table)} {what}, {voxel_name(voxels)}, in rows of dots: {'; '.join(parts)}."
+    return f"{opening(source_of(table))} {what}, {voxel_name(voxels)}, in rows of dots: {'; '.join(parts)}."
 
 
 def asymmetry_alt(
@@ -121,7 +115,7 @@ def asymmetry_alt(
     left, right, difference = fits["L"], fits["R"], fits["L-R"]
     low, high = rows["score"].min(), rows["score"].max()
     return (
-        f"{_opening(table)} Two panels for {left.n} language models from "
+        f"{opening(source_of(table))} Two panels for {left.n} language models from "
         f"{format_count(rows['n_parameters'].min())} to {format_count(rows['n_parameters'].max())} "
         f"parameters ({measure_label(measure)}). Left panel: the score of the left hemisphere "
         f"(r = {number(left.r, 2)} with log parameters, slope {number(left.slope, 4)} per "
@@ -140,6 +134,6 @@ def measures_alt(table: pd.DataFrame, fits: dict[str, dict[str, LineFit]]) -> st
         for measure, lines in fits.items()
     ]
     return (
-        f"{_opening(table)} Three panels of left minus right brain score against the number of "
+        f"{opening(source_of(table))} Three panels of left minus right brain score against the number of "
         f"parameters: {'; '.join(parts)}."
     )

@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 from scipy.stats import false_discovery_control
 
-from brainalign.encoding import LayerRule, encode
+from brainalign.encoding import encode
 from brainalign.files import digest
 from brainalign.fitting import EncodingSettings, encoding_settings, load_responses
+from brainalign.layer_choice import LayerRule, chosen_layers, scores_at
 from brainalign.models import WORD_RATE, describe
 from brainalign.reliability import noise_ceiling, reliability_map, reliable_voxels
 from brainalign.resampling import (
@@ -26,13 +27,7 @@ from brainalign.resampling import (
     split_copies,
 )
 from brainalign.scores import study_settings
-from brainalign.significance import (
-    block_permutation,
-    chosen_layers,
-    held_out_predictions,
-    p_values,
-    scores_at,
-)
+from brainalign.significance import block_permutation, held_out_predictions, p_values
 from brainalign.studies import load_study
 from brainalign.study import Study, select_voxels
 
@@ -46,14 +41,6 @@ RANDOM_SEEDS = (0, 1, 2)
 CODINGS = {"glover": BOXCARS, "glover_impulse": IMPULSES}
 # So many voxels of a region are enough for intervals and shifts, which fit it a hundred times.
 SAMPLED_VOXELS = 40
-# What else can be removed from the responses of a study, by its name.
-CONFOUNDS = {
-    "alice": {
-        "no confounds removed": (),
-        "movement removed": ("movement",),
-        "movement, sound power removed": ("movement", "sound power"),
-    }
-}
 
 
 @dataclass(frozen=True)
@@ -340,10 +327,11 @@ def _choices(study: Study, settings: EncodingSettings) -> dict[str, tuple[Study,
             for what, cut in cuts.items()
             if cut != study.high_pass
         }
-    for what, confounds in CONFOUNDS.get(study.name, {}).items():
-        without = load_study(study.name, **study.options | {"confounds": confounds})
+    names = study.known_confounds
+    for removed in [names[:count] for count in range(len(names) + 1) if names]:
+        without = load_study(study.name, **study.options | {"confounds": removed})
         if without.fingerprint != study.fingerprint:
-            cleaned[what] = without
+            cleaned[f"{', '.join(removed) or 'no confounds'} removed"] = without
     other = (0.0, 6.0, 13) if settings.alphas == (2.0, 7.0, 16) else (2.0, 7.0, 16)
     reading = settings.activations
     shorter = replace(reading, window=reading.window // 2) if reading.window else reading

@@ -6,11 +6,10 @@ continues with the first layer that is not on disk.
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -32,8 +31,6 @@ SOURCES = (
 )
 # Larger models are extracted one after the other, on all cores and with one copy in memory.
 PARALLEL_PARAMETERS = 200_000_000
-LayerRule = Literal["nested", "published"]
-Part = Literal["joint", "unique"]
 
 
 def score_key(study_fingerprint: str, model: str, settings: EncodingSettings) -> str:
@@ -128,89 +125,6 @@ def encode(
     for name, key in keys.items():
         _record_use(study, name, settings, key)
     return [xr.load_dataset(paths[name], engine="h5netcdf") for name in names]
-
-
-def choose_layer(
-    scores: xr.Dataset, rule: LayerRule = "nested", part: Part = "joint"
-) -> xr.DataArray:
-    """One score per voxel from those of all layers.
-
-    Parameters
-    ----------
-    scores
-        One model's, from `encode`.
-    rule
-        "nested": in each fold the layer with the best inner score, then the mean over folds;
-        "published": the best test score of all layers, which is biased upwards (Bonnasse-Gahot &
-        Pallier 2024, code).
-    part
-        "joint", or "unique": what the model adds to nuisance features. The layer is that of the
-        same rule for this part.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dim (voxel). NaN where the voxel is constant in a run.
-
-    Raises
-    ------
-    InputError
-        For another rule or part, and for the unique part of scores without nuisance features.
-    """
-    if rule not in ("nested", "published"):
-        raise InputError(f"The layer rule is {rule!r}; 'nested' or 'published' is expected.")
-    if part not in ("joint", "unique"):
-        raise InputError(f"part is {part!r}; 'joint' or 'unique' is expected.")
-    if part == "unique" and "r_nuisance" not in scores:
-        raise InputError("The unique part needs scores that were made with nuisance features.")
-    fold = scores["r_fold"] - (scores["r_nuisance"] if part == "unique" else 0)
-    if rule == "published":
-        return fold.mean("fold", skipna=False).max("layer").rename("r")
-    # The nuisance score is the same for every layer: the joint inner score orders both parts.
-    best = scores["r_inner"].fillna(-np.inf).argmax("layer")
-    return fold.isel(layer=best).mean("fold", skipna=False).drop_vars(
-        ["layer", "layer_name"], errors="ignore"
-    ).rename("r")  # fmt: skip
-
-
-def brain_scores(
-    scores: Sequence[xr.Dataset], rule: LayerRule = "nested", part: Part = "joint"
-) -> xr.DataArray:
-    """Scores of several models on the same voxels, one per model and voxel.
-
-    Parameters
-    ----------
-    scores
-        From `encode`.
-    rule, part
-        See `choose_layer`.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dims (model, voxel); coordinates of the voxels, and `family`, `kind`, `n_parameters`,
-        `n_layers`, `n_hidden` of the models.
-
-    Raises
-    ------
-    InputError
-        As `choose_layer`, and for no scores or scores of different voxels.
-    """
-    if not scores:
-        raise InputError("There are no scores; those of at least one model are expected.")
-    sizes = sorted({one.sizes["voxel"] for one in scores})
-    if len(sizes) > 1:
-        raise InputError(f"The scores have {sizes} voxels; scores of one study are expected.")
-    infos = [json.loads(one.attrs["settings"])["model"] for one in scores]
-    values = np.stack([choose_layer(one, rule, part).to_numpy() for one in scores])
-    fields = ("family", "kind", "n_parameters", "n_layers", "n_hidden")
-    coords = {
-        "model": [info["name"] for info in infos],
-        **{name: ("model", [info[name] for info in infos]) for name in fields},
-        **{name: c for name, c in scores[0].coords.items() if c.dims == ("voxel",)},
-    }
-    attrs = {"layer_rule": rule, "part": part}
-    return xr.DataArray(values, coords, dims=("model", "voxel"), name="r", attrs=attrs)
 
 
 def _check_subject(study: Study, subject: str) -> None:

@@ -20,8 +20,7 @@ from brainalign.plots import (
     free_margins,
     stamp,
 )
-from brainalign.study import SIMULATED
-from brainalign.wording import interval, number
+from brainalign.wording import interval, number, opening
 
 # Inches for a set of features, between two regions, and for the horizontal axis.
 _ROW, _BETWEEN, _AXIS = 0.15, 0.13, 1.0
@@ -161,15 +160,6 @@ def differences_figure(controls: xr.Dataset, differences: pd.DataFrame) -> Figur
     return figure
 
 
-def _opening(controls: xr.Dataset) -> str:
-    source = controls.attrs["source"]
-    return (
-        "Simulated listeners, not people."
-        if source == SIMULATED
-        else f"{source[0].upper()}{source[1:]}."
-    )
-
-
 def _listed(rows: pd.DataFrame, value: str, digits: int) -> str:
     return "; ".join(
         f"{row['region']} {number(row[value], digits)} "
@@ -193,7 +183,7 @@ def features_alt(controls: xr.Dataset, table: pd.DataFrame) -> str:
         for values in (shifted["high"], controls["ceiling"].values)
     )
     return (
-        f"{_opening(controls)} Dots with lines for {table['region'].nunique()} regions: brain "
+        f"{opening(controls.attrs['source'])} Dots with lines for {table['region'].nunique()} regions: brain "
         "score of the average listener and its 95 % interval over listeners. "
         f"{' '.join(parts)} 95 % of the scores of shifted features lie below: {ends}. "
         f"Black lines stand at the noise ceiling of the average listener: {ceilings}."
@@ -207,7 +197,7 @@ def differences_alt(controls: xr.Dataset, differences: pd.DataFrame) -> str:
         for name, rows in differences.groupby("difference", sort=False)
     ]
     return (
-        f"{_opening(controls)} Dots with lines for {differences['region'].nunique()} regions: "
+        f"{opening(controls.attrs['source'])} Dots with lines for {differences['region'].nunique()} regions: "
         "differences of brain scores of the average listener and their 95 % intervals over "
         f"listeners. {' '.join(parts)}"
     )

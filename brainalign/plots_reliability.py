@@ -26,6 +26,7 @@ from brainalign.reliability_summary import (
     LEAVE_ONE_OUT,
     LISTENER,
     SPLIT,
+    SPLIT_HALVES,
     StudyReliability,
     differences,
     interval_name,
@@ -34,25 +35,14 @@ from brainalign.reliability_summary import (
     reliable_counts,
     unit_means,
 )
-from brainalign.study import SIMULATED
-from brainalign.wording import interval, number
+from brainalign.wording import interval, number, opening
 
 MAP_COLOURS = "viridis"
 VIEWS = {"l": "left", "y": "back", "r": "right", "z": "above"}
 AXIS = {
     LEAVE_ONE_OUT: "Inter-subject correlation\n(r of a listener with the mean of the others)",
+    SPLIT_HALVES: "Reliability\n(r of predicted with measured mean of half the listeners)",
 }
-PREDICTED = "Reliability\n(r of predicted with measured mean of half the listeners)"
-
-
-def _opening(found: StudyReliability) -> str:
-    if found.source == SIMULATED:
-        return "Simulated listeners, not people."
-    return f"{found.source}.".capitalize()
-
-
-def _axis(found: StudyReliability) -> str:
-    return AXIS.get(found.measure, PREDICTED)
 
 
 def _units_text(found: StudyReliability) -> str:
@@ -92,7 +82,7 @@ def distribution_figure(found: StudyReliability) -> Figure:
     beyond = curve[curve[:, 0] >= found.threshold]
     axes.fill_between(*beyond.T, color=BLUE, alpha=0.25, lw=0, label="reliable voxels")
     axes.axvline(found.threshold, color=INK, lw=1.5, label=f"threshold {number(found.threshold)}")
-    axes.set(xlabel=_axis(found), ylabel="Density of voxels")
+    axes.set(xlabel=AXIS[found.measure], ylabel="Density of voxels")
     axes.locator_params(nbins=6)
     axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     axes.legend(loc="upper right", handlelength=1.4)
@@ -113,7 +103,7 @@ def _listeners_by_region(found: StudyReliability) -> Figure:
     sns.stripplot(values, orient="h", color=BLUE, alpha=0.35, size=6, jitter=0.18, ax=axes)
     for place, name in enumerate(names):
         _bar(axes, values[name], place, found.unit, INK, "D")
-    axes.set(xlabel=_axis(found), ylabel="")
+    axes.set(xlabel=AXIS[found.measure], ylabel="")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, handlelength=1.6)
     return _drawn(figure, found, f"one dot per listener; diamonds: means of {_units_text(found)}")
 
@@ -141,12 +131,12 @@ def distribution_alt(found: StudyReliability) -> str:
         names = found.study.voxels["parcel"]
         parts = [f"{name} {number(mean)}" for name, mean in zip(names, means, strict=True)]
         return (
-            f"{_opening(found)} One row per region, one dot per listener "
+            f"{opening(found.source)} One row per region, one dot per listener "
             f"({found.units.sizes['unit']}): {found.measure}, means {', '.join(parts)}.{null}"
         )
     isc = found.isc
     return (
-        f"{_opening(found)} Density curve of the reliability ({found.measure}) of "
+        f"{opening(found.source)} Density curve of the reliability ({found.measure}) of "
         f"{found.study.n_voxels:,} voxels, from {number(float(isc.min()))} to "
         f"{number(float(isc.max()))} with mean {number(float(isc.mean()))}. A line marks the "
         f"threshold {number(found.threshold)}, which {int(found.reliable.sum()):,} reliable voxels "
@@ -209,7 +199,7 @@ def glass_brain_alt(found: StudyReliability) -> str:
     counts = reliable_counts(found.study, found.reliable)
     top = found.study.voxels.iloc[int(np.nanargmax(found.isc))]
     return (
-        f"{_opening(found)} Transparent brain from the left, the back, the right and above: the "
+        f"{opening(found.source)} Transparent brain from the left, the back, the right and above: the "
         f"{counts['n_reliable']:,} reliable voxels, {counts['n_reliable_left']:,} of them left, "
         f"{counts['n_reliable_right']:,} right and {counts['n_reliable_midline']:,} on the midline, "
         f"coloured by {found.measure} from {number(found.threshold)} to "
@@ -301,7 +291,7 @@ def regions_alt(found: StudyReliability) -> str:
         parts.append(f"{name} {', '.join(known)}")
     spread = {LISTENER: "95 % interval over listeners", SPLIT: "lowest to highest split"}
     return (
-        f"{_opening(found)} Two panels, {found.measure} of every region on its sides and the "
+        f"{opening(found.source)} Two panels, {found.measure} of every region on its sides and the "
         f"difference in regions that have both, in brackets "
         f"{spread[found.unit]}: {'; '.join(parts)}."
     )

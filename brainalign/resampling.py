@@ -132,10 +132,9 @@ def shifted(study: Study, shifts: np.ndarray) -> Study:
 
     def rolled(run: int) -> np.ndarray:
         values = study.responses(run, AVERAGE).to_numpy()[0]
-        start, stop = study.trim[0], len(values) - study.trim[1]
         copies = np.repeat(values[None], len(shifts), axis=0)
         for copy, shift in zip(copies, shifts[:, run], strict=True):
-            copy[start:stop] = np.roll(values[start:stop], shift, axis=0)
+            study.trimmed(copy)[:] = np.roll(study.trimmed(values), shift, axis=0)
         return copies
 
     return _side_by_side(study, len(shifts), rolled, ["shifts", np.asarray(shifts).tolist()])

@@ -17,7 +17,7 @@ from brainalign.statistics import MINIMUM_POINTS
 from brainalign.study import HemisphereRule, Study, voxel_coordinates
 
 if TYPE_CHECKING:
-    from brainalign.encoding import LayerRule
+    from brainalign.layer_choice import LayerRule
 
 PUBLISHED = "published"
 # Measured regions are few and differ in noise: an alpha for each, from a grid that goes further
@@ -178,8 +178,9 @@ def study_scores(
             published.score_table(names=models), published.region_table(names=models)
         )
     # Imported here, so that a page of published scores does not depend on the code of encoding.
-    from brainalign.encoding import brain_scores, encode
+    from brainalign.encoding import encode
     from brainalign.fitting import encoding_settings
+    from brainalign.layer_choice import brain_scores
     from brainalign.reliability import reliability_map, reliable_voxels
     from brainalign.studies import load_study
 
@@ -208,7 +209,7 @@ def summarise(
     study
         The study that was encoded.
     scores
-        Dims (model, voxel), from `encoding.brain_scores`.
+        Dims (model, voxel), from `layer_choice.brain_scores`.
     reliable
         Shape (voxel,), bool.
     layer_rule

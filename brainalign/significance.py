@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 
 from brainalign.activations import extract
-from brainalign.encoding import LayerRule
 from brainalign.errors import InputError
 from brainalign.fitting import EncodingSettings, load_responses, study_regressors
 from brainalign.study import Study
@@ -14,46 +13,6 @@ from brainalign.study import Study
 BLOCK = 10
 # Voxels that are solved at once: each takes a matrix of scans × scans.
 _BATCH = 64
-
-
-def chosen_layers(scores: xr.Dataset, rule: LayerRule = "nested") -> xr.DataArray:
-    """The layer that `encoding.choose_layer` takes for every fold and voxel.
-
-    Parameters
-    ----------
-    scores
-        One model's, from `encoding.encode`.
-    rule
-        "nested": the best inner score of the fold; "published": the best test score of all folds.
-
-    Returns
-    -------
-    xarray.DataArray of int
-        Dims (fold, voxel).
-    """
-    if rule == "published":
-        best = scores["r_fold"].mean("fold", skipna=False).fillna(-np.inf).argmax("layer")
-        return best.expand_dims(fold=scores["fold"])
-    return scores["r_inner"].fillna(-np.inf).argmax("layer").transpose("fold", "voxel")
-
-
-def scores_at(scores: xr.Dataset, layers: np.ndarray) -> xr.DataArray:
-    """Score of every voxel at given layers.
-
-    Parameters
-    ----------
-    scores
-        One model's.
-    layers
-        Shape (fold, voxel), from `chosen_layers` of these or of other scores.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dim (voxel): mean over folds.
-    """
-    layer = xr.DataArray(np.asarray(layers), dims=("fold", "voxel"))
-    return scores["r_fold"].isel(layer=layer).mean("fold", skipna=False)
 
 
 def held_out_predictions(
@@ -68,7 +27,7 @@ def held_out_predictions(
     scores
         The model's, from `encoding.encode`.
     layers
-        Shape (fold, voxel), from `chosen_layers`.
+        Shape (fold, voxel), from `layer_choice.chosen_layers`.
 
     Returns
     -------

@@ -97,6 +97,8 @@ class Study:
     gap : int
         Scans dropped between neighbouring stretches, because the haemodynamic response carries
         what was heard in one into the next.
+    known_confounds : tuple of str
+        What the study's option `confounds` can name.
     reliability : callable or None
         Gives a published map of reliability, dims (split, voxel), where a study brings one.
     options : dict
@@ -120,6 +122,7 @@ class Study:
     high_pass: float | None = None
     n_folds: int | None = None
     gap: int = 0
+    known_confounds: tuple[str, ...] = ()
     reliability: Callable[[], xr.DataArray] | None = field(default=None, repr=False)
     options: dict = field(default_factory=dict)
     licence: str = ""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from brainalign.study import SIMULATED
+
 
 def format_count(n: float) -> str:
     """Number of parameters for a tick or a sentence: 6.5k, 124M, 14B."""
@@ -33,3 +35,10 @@ def voxel_name(voxels: str) -> str:
 def short_name(model: str) -> str:
     """Name of a model without the folder or the owner before it."""
     return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def opening(source: str) -> str:
+    """First sentence of an alt text: whose responses the figure shows."""
+    if source == SIMULATED:
+        return "Simulated listeners, not people."
+    return f"{source[0].upper()}{source[1:]}."

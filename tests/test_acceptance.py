@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from brainalign import acceptance
-from brainalign.encoding import brain_scores, encode
+from brainalign.encoding import encode
 from brainalign.lateralization import hemisphere_table
+from brainalign.layer_choice import brain_scores
 from brainalign.models import zoo_names
 from brainalign.studies import load_study
 from brainalign.study import select_voxels

@@ -7,9 +7,10 @@ from tiny_study import tiny_study
 
 from brainalign import studies
 from brainalign.companion import steps
-from brainalign.encoding import brain_scores, encode
+from brainalign.encoding import encode
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings
+from brainalign.layer_choice import brain_scores
 
 MODELS = ["random-embeddings-6", "word-rate"]
 

@@ -12,19 +12,18 @@ from tiny_study import tiny_study
 
 from brainalign import controls
 from brainalign.controls import BOXCARS, IMPULSES, JOINT, MODEL, RANDOM
-from brainalign.encoding import EncodingSettings, choose_layer, encode
+from brainalign.encoding import EncodingSettings, encode
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings, load_responses
+from brainalign.layer_choice import choose_layer, chosen_layers, scores_at
 from brainalign.models import MINILM, available
 from brainalign.reliability import noise_ceiling
 from brainalign.resampling import average_alone, draw_shifts, shifted, split_copies
 from brainalign.scores import draws_line, study_options, study_settings
 from brainalign.significance import (
     block_permutation,
-    chosen_layers,
     held_out_predictions,
     p_values,
-    scores_at,
 )
 from brainalign.studies import load_study
 from brainalign.study import label_hemispheres

@@ -16,13 +16,12 @@ from brainalign import encoding, fitting
 from brainalign.activations import ActivationSettings, extract
 from brainalign.encoding import (
     EncodingSettings,
-    brain_scores,
-    choose_layer,
     encode,
     score_key,
 )
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings, load_responses
+from brainalign.layer_choice import brain_scores, choose_layer
 from brainalign.regressors import nuisance_features, run_regressors
 from brainalign.ridge import leave_one_run_out
 from brainalign.study import standardise

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from tiny_study import tiny_study
 
-from brainalign.encoding import EncodingSettings, choose_layer, encode
+from brainalign.encoding import EncodingSettings, encode
 from brainalign.errors import InputError
 from brainalign.fitting import load_responses
+from brainalign.layer_choice import choose_layer, chosen_layers, scores_at
 from brainalign.significance import (
     block_permutation,
-    chosen_layers,
     held_out_predictions,
     p_values,
-    scores_at,
 )
 
 

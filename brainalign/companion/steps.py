@@ -129,8 +129,9 @@ def encode_table(
     InputError
         As `extract_table`, and for an output file that cannot be written.
     """
-    from brainalign.encoding import brain_scores, encode
+    from brainalign.encoding import encode
     from brainalign.fitting import encoding_settings
+    from brainalign.layer_choice import brain_scores
     from brainalign.scores import study_settings
     from brainalign.studies import load_study
 
@@ -159,7 +160,7 @@ def score_table(scores: "xr.DataArray") -> "pd.DataFrame":
     Parameters
     ----------
     scores
-        Dims (model, voxel), from `encoding.brain_scores`.
+        Dims (model, voxel), from `layer_choice.brain_scores`.
     """
     import pandas as pd
 

@@ -134,6 +134,7 @@ def load(**options) -> Study:
         high_pass=config.high_pass,
         n_folds=config.n_folds,
         gap=config.gap,
+        known_confounds=CONFOUNDS,
         options=options,
         licence=licence,
         citation=citation,
