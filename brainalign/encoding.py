@@ -27,7 +27,7 @@ from brainalign.study import AVERAGE, Study, voxel_coordinates
 # Modules whose source decides what the scores are.
 SOURCES = (
     *activations.SOURCES,
-    *("drift", "regressors", "decompositions", "factorisations", "ridge", "fitting", "encoding"),
+    *("drift", "regressors", "ridge", "fitting", "encoding"),
 )
 # Larger models are extracted one after the other, on all cores and with one copy in memory.
 PARALLEL_PARAMETERS = 200_000_000

@@ -16,13 +16,15 @@ from brainalign.regressors import (
     Hrf,
     check_hrf,
     nuisance_features,
-    run_regressors,
+    stretch_regressors,
 )
 from brainalign.ridge import (
+    Responses,
     RidgeResult,
     Validation,
     banded_leave_one_run_out,
     leave_one_run_out,
+    prepare_responses,
     validation_runs,
 )
 from brainalign.study import AVERAGE, Study, standardise
@@ -186,7 +188,7 @@ def layer_fitter(study: Study, settings: EncodingSettings, device: str = "cpu") 
         "validation": settings.validation,
         "device": device,
     }
-    responses = cache(lambda: load_responses(study, settings.subject))
+    responses = cache(lambda: prepare_responses(load_responses(study, settings.subject), device))
     nuisance = cache(lambda: _fit_nuisance(study, settings, responses(), options))
 
     def fit(features: list[np.ndarray]) -> xr.Dataset:
@@ -220,26 +222,19 @@ def study_regressors(
     Returns
     -------
     list of numpy.ndarray
-        One per fold, see `regressors.run_regressors`.
+        One per fold, float32, see `regressors.run_regressors`. The operator that makes them is kept,
+        so that further layers take one sparse product per run.
     """
-    runs = [
-        run_regressors(
-            values,
-            run.words,
-            run.n_scans,
-            study.tr,
-            study.trim,
-            settings.hrf,
-            settings.delays,
-            study.high_pass,
-        )
-        for values, run in zip(features, study.runs, strict=True)
-    ]
-    return [standardise(runs[run][scans]) for run, scans in study.folds()]
+    timing = (study.tr, study.trim, settings.hrf, settings.delays, study.high_pass)
+    folds, found = study.folds(), []
+    for number, (values, run) in enumerate(zip(features, study.runs, strict=True)):
+        stretches = [scans for which, scans in folds if which == number]
+        found += stretch_regressors(stretches, values, run.words, run.n_scans, *timing)
+    return found
 
 
 def _fit_nuisance(
-    study: Study, settings: EncodingSettings, responses: list[np.ndarray], options: dict[str, Any]
+    study: Study, settings: EncodingSettings, responses: Responses, options: dict[str, Any]
 ) -> tuple[list[np.ndarray], RidgeResult]:
     """Regressors of the nuisance features, and their scores alone."""
     features = [nuisance_features(run.words, settings.nuisance_columns) for run in study.runs]

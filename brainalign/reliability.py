@@ -19,7 +19,7 @@ from brainalign.study import Study, standardise, voxel_coordinates
 
 # Modules whose source decides what the numbers are.
 SOURCES = ("study", "drift", "reliability")
-RIDGE_SOURCES = (*SOURCES, "decompositions", "factorisations", "ridge")
+RIDGE_SOURCES = (*SOURCES, "ridge")
 # Numbers in one block of voxels of the correlations between halves.
 BLOCK_SIZE = 2**22
 

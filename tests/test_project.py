@@ -25,7 +25,7 @@ LEVELS = [
     {"errors", "files", "parallel", "drift", "study", "words"},
     {"models", "loading", "checkpoints", "regressors"},
     {"studies"},
-    {"ridge", "factorisations", "decompositions", "activations", "alignment", "states", "fitting"},
+    {"ridge", "activations", "alignment", "states", "fitting"},
     {"encoding", "reliability"},
     {"analyses"},  # everything that is not named here
     {"companion"},

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from brainalign.errors import InputError
-from brainalign.factorisations import himalaya_backend
 from brainalign.ridge import (
     RATIOS,
     RidgeResult,
@@ -22,6 +21,7 @@ from brainalign.ridge import (
     leave_one_run_out,
     validation_runs,
 )
+from brainalign.ridge.work import himalaya_backend
 from brainalign.study import standardise
 
 LENGTHS = (34, 40, 37, 31)

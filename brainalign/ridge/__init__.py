@@ -1,35 +1,27 @@
 """Nested leave-one-run-out ridge regression.
 
 Every run is scored by a model that was fitted to the other runs, with a penalty alpha that was
-chosen by scoring those others in the same way. `factorisations` says how the fits share their work.
+chosen by scoring those others in the same way. `eigenbasis` (few regressors) and `block_identities`
+(many) say how the fits share their work, `search` how alpha is found.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from brainalign.errors import InputError
-from brainalign.factorisations import (
-    Products,
-    Split,
-    Worker,
-    correlations,
-    make_split,
-    reduce_runs,
-    worker,
-)
+from brainalign.ridge.operations import Operations, of_block_identities, of_eigenbasis
+from brainalign.ridge.search import Task, best, candidates, inner_requests, outer_requests
+from brainalign.ridge.work import Regressors, Responses, load_responses, worker
 from brainalign.study import standardise
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ALPHAS = np.logspace(2, 7, 16)
 # Penalty of the first band divided by that of the second one.
 RATIOS = (0.01, 0.1, 1.0, 10.0, 100.0)
 Validation = Literal["all", "first"]
+AlphaSearch = Literal["sample", "all"]
 
 
 @dataclass(frozen=True)
@@ -69,13 +61,14 @@ class RidgeResult:
 
 def leave_one_run_out(
     X: Sequence[np.ndarray],
-    Y: Sequence[np.ndarray],
+    Y: Sequence[np.ndarray] | Responses,
     alphas: Sequence[float] = ALPHAS,
     per_voxel_alpha: bool = False,
     validation: Validation = "all",
     device: str = "cpu",
     block: int | None = None,
     scale: np.ndarray | None = None,
+    alpha_search: AlphaSearch = "sample",
 ) -> RidgeResult:
     """Score every run with a ridge regression fitted to the other runs.
 
@@ -84,7 +77,8 @@ def leave_one_run_out(
     X
         Regressors, one array (n_scans, n_regressors) per run. Standardised per run here.
     Y
-        Responses, one array (n_scans, n_voxels) per run. Standardised per run here.
+        Responses, one array (n_scans, n_voxels) per run. Standardised per run here, or once for
+        many regressions by `prepare_responses`.
     alphas
         Penalties to choose from.
     per_voxel_alpha
@@ -100,6 +94,11 @@ def leave_one_run_out(
     scale
         Factors (n_regressors,) of the standardised regressors. They set the relative penalties of
         bands of regressors: a factor s divides a regressor's penalty by s².
+    alpha_search
+        How one alpha for all voxels is found. "sample" scores in all voxels only the alphas that
+        a random sample of voxels leaves in question (`search.candidates`), with the same result
+        but for a chance below one in a billion; "all" scores every alpha in every voxel. An alpha
+        per voxel always takes "all".
 
     Returns
     -------
@@ -110,26 +109,58 @@ def leave_one_run_out(
     ------
     InputError
         For fewer than three runs, shapes that do not fit together, values that are not finite,
-        alphas that are not positive, an unknown validation or device.
+        alphas that are not positive, an unknown validation, search or device.
     """
-    X, Y = [np.asarray(x) for x in X], [np.asarray(y) for y in Y]
-    _check_shapes(X, Y)
+    X = [np.asarray(x) for x in X]
+    if not isinstance(Y, Responses):
+        Y = [np.asarray(y) for y in Y]
+    _check_shapes([x.shape for x in X], _shapes(Y))
     alphas = _positive(alphas, "alphas")
+    if alpha_search not in get_args(AlphaSearch):
+        raise InputError(f"alpha_search is {alpha_search!r}; 'sample' or 'all' is expected.")
     _check_finite(X, "regressors", "column")
-    _check_finite(Y, "responses", "voxel")
+    if not isinstance(Y, Responses):
+        _check_finite(Y, "responses", "voxel")
     inner_runs = validation_runs(len(X), validation)
-    X = [standardise(x) * _factors(scale, x.shape[1]) for x in X]
+    x = np.vstack([standardise(values) * _factors(scale, values.shape[1]) for values in X])
     with worker(device, block) as work:
-        products = reduce_runs(work, X, Y)
-        sums, counts = _inner_scores(work, products, alphas, inner_runs)
-        choice, r_inner = _choose_alpha(sums, counts, per_voxel_alpha)
-        del sums
-        r = _outer_scores(work, products, alphas, choice)
-        r, r_inner, choice = (work.backend.to_numpy(values) for values in (r, r_inner, choice))
-    alpha = alphas[choice]
+        regressors = Regressors(work.tensor(x, "float64"), tuple(map(len, X)))
+        responses = Y if isinstance(Y, Responses) else load_responses(work, Y)
+        everything = np.ones((len(X), len(alphas)), dtype=bool)
+        task = Task(work, regressors, responses, alphas, inner_runs, everything)
+        if alpha_search == "sample" and not per_voxel_alpha:
+            task = task.only(candidates(task))
+        choice, r_inner, r = (work.backend.to_numpy(v) for v in best(task, per_voxel_alpha))
+    alpha = task.alphas[choice]
     if per_voxel_alpha:
         alpha[np.isnan(r_inner)] = np.nan
     return RidgeResult(r, alpha if per_voxel_alpha else alpha[:, 0], r_inner, alphas)
+
+
+def prepare_responses(Y: Sequence[np.ndarray], device: str = "cpu") -> Responses:
+    """Standardise responses once, for many regressions.
+
+    Parameters
+    ----------
+    Y
+        One array (n_scans, n_voxels) per run.
+    device
+        As in `leave_one_run_out`, to which they go.
+
+    Returns
+    -------
+    Responses
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit together, values that are not finite and an unknown device.
+    """
+    Y = [np.asarray(y) for y in Y]
+    _check_shapes(_shapes(Y), _shapes(Y))
+    _check_finite(Y, "responses", "voxel")
+    with worker(device) as work:
+        return load_responses(work, Y)
 
 
 def banded_leave_one_run_out(
@@ -212,67 +243,50 @@ def validation_runs(n_runs: int, validation: Validation = "all") -> list[tuple[i
     return training if validation == "all" else [runs[:1] for runs in training]
 
 
-def _inner_scores(
-    work: Worker, products: Products, alphas: np.ndarray, inner_runs: list[tuple[int, ...]]
-) -> "tuple[Tensor, Tensor]":
-    """Sums of validation scores (fold, alpha, voxel), and number of runs summed (fold, voxel)."""
-    n_runs, n_voxels = products.valid.shape
-    sums = work.zeros(n_runs, len(alphas), n_voxels)
-    counts = work.zeros(n_runs, n_voxels)
+def count_operations(
+    lengths: Sequence[int],
+    n_regressors: int,
+    n_voxels: int,
+    n_alphas: int = len(ALPHAS),
+    validation: Validation = "all",
+    shared: tuple[float, float] | None = None,
+) -> Operations:
+    """Arithmetic operations of `leave_one_run_out` with every alpha scored in every voxel.
 
-    def served(pair: tuple[int, int]) -> tuple[int, ...]:
-        """Runs of a pair that validate the fold of the other one."""
-        return tuple(run for run in pair if run in inner_runs[sum(pair) - run])
+    Parameters
+    ----------
+    lengths
+        Scans of each run.
+    n_regressors, n_voxels, n_alphas
+        Numbers of them.
+    validation
+        As in `leave_one_run_out`.
+    shared
+        See `operations.of_eigenbasis`.
 
-    def add(split: Split, block: slice) -> None:
-        r = correlations(products, split, block)
-        for run in served(split.left_out):
-            sums[sum(split.left_out) - run, :, block] += r[split.scored.index(run)]
-
-    def make(pair: tuple[int, int]) -> Split:
-        return make_split(work, products, alphas, pair, served(pair))
-
-    pairs = filter(served, combinations(range(n_runs), 2))
-    for split in work.one_ahead(make, pairs):
-        work.over_blocks(add, split, n_voxels)
-        for run in served(split.left_out):
-            counts[sum(split.left_out) - run] += products.valid[run]
-    return sums, counts
-
-
-def _choose_alpha(sums: "Tensor", counts: "Tensor", per_voxel: bool) -> "tuple[Tensor, Tensor]":
-    """Index of the best alpha, (fold, voxel) or (fold, 1), and the mean inner scores there."""
-    # 0 / 0 is NaN: a voxel that is constant in all validation runs.
-    means = sums / counts[:, None]
-    criterion = means if per_voxel else means.double().nanmean(-1, keepdim=True)
-    choice = criterion.nan_to_num(nan=-2).argmax(1)
-    index = choice[:, None].expand(-1, 1, means.shape[-1])
-    return choice, means.gather(1, index)[:, 0]
+    Returns
+    -------
+    Operations
+        Of the form that takes fewer.
+    """
+    every = np.ones((len(lengths), n_alphas), dtype=bool)
+    inner = inner_requests(validation_runs(len(lengths), validation), every)
+    about = (lengths, n_regressors, n_voxels)
+    inverses = of_block_identities(*about, inner + outer_requests(every))
+    # Here the folds' own runs are scored at the chosen alpha only.
+    outer = outer_requests(every[:, :1])
+    bases = of_eigenbasis(*about, inner, shared).plus(of_eigenbasis(*about, outer))
+    return min(inverses, bases, key=lambda operations: operations.weight)
 
 
-def _outer_scores(
-    work: Worker, products: Products, alphas: np.ndarray, choice: "Tensor"
-) -> "Tensor":
-    """Correlations in the run of each fold at the chosen alphas, (fold, voxel)."""
-    n_runs, n_voxels = products.valid.shape
-    r = work.zeros(n_runs, n_voxels)
-    used = [chosen.unique(return_inverse=True) for chosen in choice]
-
-    def make(fold: int) -> Split:
-        chosen = alphas[work.backend.to_numpy(used[fold][0])]
-        return make_split(work, products, chosen, (fold,))
-
-    def fill(split: Split, block: slice) -> None:
-        fold = split.left_out[0]
-        place = used[fold][1].expand(n_voxels)[None, block]
-        r[fold, block] = correlations(products, split, block)[0].gather(0, place)[0]
-
-    for split in work.one_ahead(make, range(n_runs)):
-        work.over_blocks(fill, split, n_voxels)
-    return r.masked_fill(~products.valid, float("nan"))
+def _shapes(Y: list[np.ndarray] | Responses) -> list[tuple[int, ...]]:
+    if isinstance(Y, Responses):
+        return [(n_scans, Y.n_voxels) for n_scans in Y.lengths]
+    return [y.shape for y in Y]
 
 
-def _check_shapes(X: list[np.ndarray], Y: list[np.ndarray]) -> None:
+def _check_shapes(X: list[tuple[int, ...]], Y: list[tuple[int, ...]]) -> None:
+    """Raise InputError for shapes of regressors and responses that do not fit together."""
     if len(X) != len(Y):
         raise InputError(
             f"There are regressors of {len(X)} runs and responses of {len(Y)}; "
@@ -284,15 +298,15 @@ def _check_shapes(X: list[np.ndarray], Y: list[np.ndarray]) -> None:
             "and one to fit."
         )
     for run, (x, y) in enumerate(zip(X, Y, strict=True), 1):
-        if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or 0 in x.shape + y.shape:
+        if len(x) != 2 or len(y) != 2 or x[0] != y[0] or 0 in x + y:
             raise InputError(
-                f"Run {run} has regressors of shape {x.shape} and responses of shape {y.shape}; "
+                f"Run {run} has regressors of shape {x} and responses of shape {y}; "
                 "(scans, columns) and (scans, voxels) with the same number of scans are expected."
             )
-        if (x.shape[1], y.shape[1]) != (X[0].shape[1], Y[0].shape[1]):
+        if (x[1], y[1]) != (X[0][1], Y[0][1]):
             raise InputError(
-                f"Run {run} has {x.shape[1]} regressors and {y.shape[1]} voxels; "
-                f"{X[0].shape[1]} and {Y[0].shape[1]} as in run 1 are expected."
+                f"Run {run} has {x[1]} regressors and {y[1]} voxels; "
+                f"{X[0][1]} and {Y[0][1]} as in run 1 are expected."
             )
 
 
