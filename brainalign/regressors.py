@@ -1,11 +1,13 @@
 """From features of words to regressors of scans: one linear operator per run.
 
 A regressor is linear in the features, so the hemodynamic response of every word is computed once
-per run, as a matrix of scans by words, and applied to all features in one product.
+per run, as a matrix of scans by words, and applied to all features in one product. A word reaches
+the few scans after it only, so that the matrix is sparse; it is kept for the layers to come.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,9 @@ import pandas as pd
 from brainalign.drift import remove_drift
 from brainalign.errors import InputError
 from brainalign.study import standardise
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Hrf = Literal["glover", "glover_published", "glover_impulse", "impulse", "fir"]
 
@@ -22,6 +27,8 @@ FIR_DELAYS = (1, 2, 3, 4, 5)
 NUISANCE_COLUMNS = ("word_rate", "word_length", "position")
 
 _KERNEL_SECONDS = 32.0
+# Columns that are convolved at once: in float64 they fit a processor's cache.
+_BLOCK = 256
 # Weight of the undershoot in nilearn 0.14, and in nilearn 0.10.4, which the paper used.
 _UNDERSHOOT = {"glover": 0.48, "glover_published": 0.35, "glover_impulse": 0.48}
 
@@ -67,18 +74,8 @@ def hrf_operator(
         For an unknown response, times that are no numbers, a word that ends before it starts or
         starts more than 24 s before the first scan's middle.
     """
-    check_hrf(hrf)
-    onsets, offsets = _check_times(onsets, offsets, n_scans, tr)
-    if hrf == "glover_impulse":
-        onsets = offsets
-    if hrf in _UNDERSHOOT:
-        return _boxcar_responses(onsets, offsets, n_scans, tr, hrf)
-    if hrf == "impulse":
-        return _impulses(offsets, n_scans, tr, 0)
-    whole = all(isinstance(delay, (int, np.integer)) and delay >= 0 for delay in delays)
-    if not len(delays) or not whole:
-        raise InputError(f"delays is {delays!r}; whole numbers of scans from 0 are expected.")
-    return np.stack([_impulses(offsets, n_scans, tr, delay) for delay in delays])
+    operator = _operator(onsets, offsets, n_scans, tr, hrf, delays).toarray()
+    return operator.reshape(len(delays), n_scans, -1) if hrf == "fir" else operator
 
 
 def check_hrf(hrf: str) -> None:
@@ -126,24 +123,72 @@ def run_regressors(
         For features that do not fit the words or are not finite, and for a trim that leaves fewer
         than two scans.
     """
-    features = np.asarray(features, dtype=np.float64)
-    if features.ndim != 2 or len(features) != len(words):
-        raise InputError(
-            f"features has shape {features.shape}; ({len(words)}, units) is expected, one row for "
-            "each word."
-        )
-    if not np.isfinite(features).all():
-        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise InputError(f"features has a value that is not finite, for word {row}.")
+    timing = (words, n_scans, tr, trim, hrf, delays, high_pass)
+    return stretch_regressors([slice(None)], features, *timing)[0]
+
+
+def stretch_regressors(
+    stretches: Sequence[slice],
+    features: np.ndarray,
+    words: pd.DataFrame,
+    n_scans: int,
+    tr: float,
+    trim: tuple[int, int] = (0, 0),
+    hrf: Hrf = "glover",
+    delays: Sequence[int] = FIR_DELAYS,
+    high_pass: float | None = None,
+) -> list[np.ndarray]:
+    """Regressors of stretches of one run, each standardised by itself.
+
+    Parameters
+    ----------
+    stretches
+        Scans of each stretch, counted from the first one that trimming leaves.
+    features, words, n_scans, tr, trim, hrf, delays, high_pass
+        See `run_regressors`, which has the whole run as its only stretch.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One per stretch, float32, as from `run_regressors`.
+
+    Raises
+    ------
+    InputError
+        As `run_regressors`.
+    """
+    features = _check_features(features, len(words))
     start, end = trim
     if min(start, end) < 0 or start + end > n_scans - 2:
         raise InputError(f"trim is {tuple(trim)}; at least two of {n_scans} scans must be left.")
-    onsets, offsets = words["onset"].to_numpy(), words["offset"].to_numpy()
-    operator = hrf_operator(onsets, offsets, n_scans, tr, hrf, delays)
-    operators = operator if operator.ndim == 3 else operator[None]
-    kept = slice(start, n_scans - end)
-    regressors = np.hstack([one @ features for one in operators])
-    return standardise(remove_drift(regressors, tr, high_pass)[kept])
+    operator = _operator(words["onset"], words["offset"], n_scans, tr, hrf, delays)
+    n_delays, n_units = operator.shape[0] // n_scans, features.shape[1]
+    kept = range(start, n_scans - end)
+    found = [np.empty((len(kept[one]), n_delays, n_units), np.float32) for one in stretches]
+    for first in range(0, n_units, _BLOCK):
+        units = slice(first, first + _BLOCK)
+        responses = operator @ features[:, units].astype(np.float64, order="C")
+        # Delays lie side by side in the result, one below the other in the operator.
+        columns = responses.reshape(n_delays, n_scans, -1).swapaxes(0, 1).reshape(n_scans, -1)
+        columns = remove_drift(columns, tr, high_pass)[start : n_scans - end]
+        for one, regressors in zip(stretches, found, strict=True):
+            part = standardise(columns[one])
+            regressors[..., units] = part.reshape(len(part), n_delays, -1)
+    return [regressors.reshape(len(regressors), -1) for regressors in found]
+
+
+def _check_features(features: np.ndarray, n_words: int) -> np.ndarray:
+    features = np.asarray(features)
+    if features.ndim != 2 or len(features) != n_words:
+        raise InputError(
+            f"features has shape {features.shape}; ({n_words}, units) is expected, one row for "
+            "each word."
+        )
+    finite = np.isfinite(features)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite.all(axis=1))[0])
+        raise InputError(f"features has a value that is not finite, for word {row}.")
+    return features
 
 
 def nuisance_features(words: pd.DataFrame, columns: Sequence[str] = NUISANCE_COLUMNS) -> np.ndarray:
@@ -221,22 +266,61 @@ def _check_times(
     return onsets, offsets
 
 
-def _impulses(offsets: np.ndarray, n_scans: int, tr: float, delay: int) -> np.ndarray:
+def _operator(
+    onsets: np.ndarray,
+    offsets: np.ndarray,
+    n_scans: int,
+    tr: float,
+    hrf: str,
+    delays: Sequence[int],
+) -> "csr_array":
+    """`hrf_operator` as a sparse matrix, (n_delays * n_scans, n_words), built once and kept."""
+    check_hrf(hrf)
+    onsets, offsets = _check_times(onsets, offsets, n_scans, tr)
+    if hrf == "fir":
+        whole = all(isinstance(delay, (int, np.integer)) and delay >= 0 for delay in delays)
+        if not len(delays) or not whole:
+            raise InputError(f"delays is {delays!r}; whole numbers of scans from 0 are expected.")
+    # Kept under the times themselves: tables of words are not hashable, and studies share them.
+    used = tuple(delays) if hrf == "fir" else (0,)
+    return _kept_operator(onsets.tobytes(), offsets.tobytes(), n_scans, tr, hrf, used)
+
+
+@lru_cache(maxsize=64)
+def _kept_operator(
+    onsets: bytes, offsets: bytes, n_scans: int, tr: float, hrf: str, delays: tuple[int, ...]
+) -> "csr_array":
+    from scipy.sparse import vstack
+
+    starts, stops = np.frombuffer(onsets), np.frombuffer(offsets)
+    if hrf in _UNDERSHOOT:
+        starts = stops if hrf == "glover_impulse" else starts
+        return _boxcar_responses(starts, stops, n_scans, tr, hrf)
+    return vstack([_impulses(stops, n_scans, tr, delay) for delay in delays], format="csr")
+
+
+def _impulses(offsets: np.ndarray, n_scans: int, tr: float, delay: int) -> "csr_array":
     """1 in the scan in which a word ends, `delay` scans later; nothing after the last scan."""
+    from scipy.sparse import csr_array
+
     # Offsets that are whole scans but for rounding belong to the scan that starts there.
     scans = np.floor(offsets / tr + 1e-9) + delay
-    return (np.arange(n_scans)[:, None] == scans).astype(np.float64)
+    words = np.flatnonzero((scans >= 0) & (scans < n_scans))
+    entries = (np.ones(len(words)), (scans[words].astype(int), words))
+    return csr_array(entries, shape=(n_scans, len(offsets)))
 
 
 def _boxcar_responses(
     onsets: np.ndarray, offsets: np.ndarray, n_scans: int, tr: float, hrf: str
-) -> np.ndarray:
+) -> "csr_array":
     """Sampled response to boxcars in closed form, shape (n_scans, n_words).
 
     The convolution of a boxcar that covers the samples [a, b) with a kernel h is, at sample g,
     H(g - a) - H(g - b) with H the cumulative sum of h. Scans lie between samples, where nilearn
     interpolates linearly.
     """
+    from scipy.sparse import csr_array
+
     grid = _fine_grid(n_scans, tr)
     last = len(grid) - 1
     first = np.minimum(np.searchsorted(grid, onsets), last)
@@ -247,16 +331,23 @@ def _boxcar_responses(
     frames = (np.arange(n_scans) + 0.5) * tr
     below = np.clip(np.searchsorted(grid, frames) - 1, 0, last - 1)
     share = (frames - grid[below]) / (grid[below + 1] - grid[below])
-    cumulative = np.cumsum(_glover(tr, _UNDERSHOOT[hrf]))
+    # After the kernel both sums have reached the same total, before it they are 0.
+    cumulative = np.concatenate([[0.0], np.cumsum(_glover(tr, _UNDERSHOOT[hrf]))])
+    total = len(cumulative) - 1
+
+    # Hence a word reaches the scans from its first sample to the end of the kernel after its last.
+    low, high = np.searchsorted(below, first - 1), np.searchsorted(below, stop + total - 1)
+    counts = np.maximum(high - low, 0)
+    words = np.repeat(np.arange(len(onsets)), counts)
+    scans = np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)
 
     def interpolated(start: np.ndarray) -> np.ndarray:
-        lag = below[:, None] - start
-        # After the kernel both sums have reached the same total, before it they are 0.
-        padded = np.concatenate([[0.0], cumulative])
-        here, next_one = (padded[np.clip(lag + k, 0, len(cumulative))] for k in (1, 2))
-        return here + share[:, None] * (next_one - here)
+        lag = below[scans] - start[words]
+        here, next_one = (cumulative[np.clip(lag + k, 0, total)] for k in (1, 2))
+        return here + share[scans] * (next_one - here)
 
-    return interpolated(first) - interpolated(stop)
+    values = interpolated(first) - interpolated(stop)
+    return csr_array((values, (scans, words)), shape=(n_scans, len(onsets)))
 
 
 def _fine_grid(n_scans: int, tr: float) -> np.ndarray:

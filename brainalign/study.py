@@ -201,7 +201,7 @@ class Study:
                 f" and {AVERAGE!r}."
             )
         recorded = self.runs[run]
-        values = recorded.load(subject)
+        values = np.asarray(recorded.load(subject), dtype=np.float32)
         expected = (recorded.n_scans, self.n_voxels)
         if values.shape != expected:
             raise InputError(
@@ -316,13 +316,15 @@ def standardise(values: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Same shape, float32.
     """
-    values = np.asarray(values, dtype=np.float32)
+    values = np.asarray(values)
+    # What comes in double precision keeps it up to the result.
+    values = values.astype(np.promote_types(values.dtype, np.float32), copy=False)
     centred = values - values.mean(axis=0)
     scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(values))
     # A column that is constant up to rounding must not be blown up to unit variance.
     largest = np.maximum(values.max(axis=0, initial=0), -values.min(axis=0, initial=0))
     centred /= np.where(scale <= 1e-6 * largest, np.inf, scale)
-    return centred
+    return centred.astype(np.float32, copy=False)
 
 
 def voxel_size(affine: np.ndarray) -> float:

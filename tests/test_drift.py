@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
+from nilearn.glm.first_level.design_matrix import create_cosine_drift
+from nilearn.signal import clean
 
 from brainalign.drift import remove_drift
 from brainalign.errors import InputError
@@ -38,6 +40,31 @@ def test_is_one_projection(high_pass, with_confounds):
         cleaned = remove_drift(values, TR, high_pass, confounds)
     expected = projected(values, high_pass, confounds)
     np.testing.assert_allclose(cleaned, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("high_pass", [None, 1 / 100, 1 / 128, 1 / 240])
+@pytest.mark.parametrize("n_scans, tr", [(61, 1.5), (200, 2.0), (372, 2.0)])
+def test_is_what_nilearn_removes(high_pass, n_scans, tr):
+    rng = np.random.default_rng(0)
+    values = 100 + rng.normal(size=(n_scans, 5)).cumsum(axis=0)
+    confounds = rng.normal(size=(n_scans, 4)) * [1, 1e-3, 1e4, 1] + [0, 0, 1e6, 5]
+    confounds[:, 3] = 2 * confounds[:, 0] - 1
+    slow = np.empty((n_scans, 0))
+    if high_pass:
+        slow = create_cosine_drift(high_pass, tr * np.arange(n_scans))[:, :-1]
+    removed = np.hstack([slow, confounds])
+    expected = clean(
+        values, detrend=bool(high_pass), standardize=None, filter=False, confounds=removed
+    )
+    expected -= expected.mean(axis=0)
+    found = remove_drift(values, tr, high_pass, confounds)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_constant_confounds_take_nothing_but_the_mean():
+    values = np.random.default_rng(0).normal(size=(N_SCANS, 3))
+    cleaned = remove_drift(values, TR, None, np.full((N_SCANS, 2), 150.1))
+    np.testing.assert_allclose(cleaned, values - values.mean(axis=0), atol=1e-12)
 
 
 def test_confounds_that_resemble_a_drift_leave_no_drift_in():

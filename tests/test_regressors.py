@@ -1,5 +1,7 @@
 """Regressors against nilearn, and by their properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nilearn.glm.first_level import compute_regressor
 from nilearn.glm.first_level.hemodynamic_models import _gamma_difference_hrf
+from scipy.stats import zscore
 
+from brainalign import regressors
 from brainalign.drift import remove_drift
 from brainalign.errors import InputError
+from brainalign.fitting import EncodingSettings, study_regressors
 from brainalign.regressors import hrf_operator, nuisance_features, run_regressors
-from brainalign.study import standardise
+from brainalign.study import Run, Study, select_voxels, standardise
+from tests.tiny_study import tiny_study
 
 
 def random_words(rng, n_words, seconds, first=0.0):
@@ -182,6 +188,112 @@ def test_scale_and_zero_columns_do_not_matter():
     two = run_regressors(features * 1024, words, 30, 2.0)
     np.testing.assert_allclose(one, two, atol=1e-6)
     assert not one[:, 2].any()
+
+
+@pytest.mark.parametrize("mean", [0.0, 20.0])
+def test_each_of_many_regressors_equals_nilearn(mean):
+    rng = np.random.default_rng(8)
+    words = words_table(rng)
+    # More units than are convolved at once.
+    features = rng.normal(mean, size=(40, 300)).astype(np.float32)
+    found = run_regressors(features, words, 30, 2.0, trim=(4, 3))
+    times = words["onset"].to_numpy(), words["offset"].to_numpy()
+    expected = [nilearn_regressor(*times, column, 30, 2.0)[4:-3] for column in features.T]
+    np.testing.assert_allclose(found, zscore(np.array(expected).T), rtol=0, atol=1e-6)
+
+
+def by_definition(study: Study, features: list[np.ndarray], how: EncodingSettings):
+    """Regressors from a dense operator, column by column in double precision."""
+    found = []
+    for number, scans in study.folds():
+        run = study.runs[number]
+        times = run.words["onset"].to_numpy(), run.words["offset"].to_numpy()
+        operator = hrf_operator(*times, run.n_scans, study.tr, how.hrf, how.delays)
+        operator = operator if operator.ndim == 3 else operator[None]
+        columns = np.column_stack(
+            [one @ column for one in operator for column in features[number].T]
+        )
+        found.append(zscore(study.trimmed(remove_drift(columns, study.tr, study.high_pass))[scans]))
+    return found
+
+
+def delayed(study: Study) -> Study:
+    """The same words a third of a second later, in other tables."""
+    later = [run.words[["onset", "offset"]] + 1 / 3 for run in study.runs]
+    runs = zip(study.runs, later, strict=True)
+    return replace(
+        study, runs=tuple(replace(run, words=run.words.assign(**times)) for run, times in runs)
+    )
+
+
+def values_of(run: Run) -> np.ndarray:
+    """Features of a run's words, always the same."""
+    shape = (len(run.words), 5)
+    return np.random.default_rng(shape).normal(1, size=shape).astype(np.float32)
+
+
+def test_what_is_kept_is_never_used_for_something_else():
+    study, settings = tiny_study(), EncodingSettings()
+    longer = tuple(replace(run, n_scans=run.n_scans + 3) for run in study.runs)
+    cases = [
+        (study, settings),
+        (study, replace(settings, hrf="glover_published")),
+        (study, replace(settings, hrf="glover_impulse")),
+        (study, replace(settings, hrf="impulse")),
+        (study, replace(settings, hrf="fir")),
+        (study, replace(settings, hrf="fir", delays=(0, 2))),
+        (delayed(study), settings),
+        (replace(study, tr=2.5), settings),
+        (replace(study, trim=(0, 7)), settings),
+        (replace(study, runs=longer), settings),
+        (replace(study, runs=study.runs[::-1]), settings),
+        (replace(study, high_pass=0.02), settings),
+        (replace(study, high_pass=0.04), settings),
+        (replace(study, n_folds=2, gap=3), settings),
+        (study, settings),
+    ]
+    features = [[values_of(run) for run in changed.runs] for changed, _ in cases]
+    found = [study_regressors(c, own, how) for (c, how), own in zip(cases, features, strict=True)]
+    for (changed, how), own, folds in zip(cases, features, found, strict=True):
+        regressors._kept_operator.cache_clear()
+        for one, expected in zip(folds, by_definition(changed, own, how), strict=True):
+            assert one.dtype == np.float32 and one.flags.c_contiguous
+            np.testing.assert_allclose(one, expected, rtol=0, atol=1e-6)
+
+
+def test_layers_and_parts_of_a_study_share_operators():
+    study, settings = tiny_study(), EncodingSettings(hrf="glover_published")
+    narrow = select_voxels(study, np.arange(study.n_voxels) < 2)
+    features = [np.ones((len(run.words), 2)) for run in study.runs]
+    regressors._kept_operator.cache_clear()
+    for part in (study, study, narrow):
+        study_regressors(part, features, settings)
+    kept = regressors._kept_operator.cache_info()
+    assert kept.misses == len(study.runs) and kept.maxsize is not None
+
+
+def test_delays_that_equal_kept_ones_are_still_refused():
+    words = words_table(np.random.default_rng(1))
+    run_regressors(np.ones((40, 1)), words, 30, 2.0, hrf="fir", delays=(1,))
+    with pytest.raises(InputError, match=r"delays is \(1.0,\)"):
+        run_regressors(np.ones((40, 1)), words, 30, 2.0, hrf="fir", delays=(1.0,))
+
+
+def test_results_may_be_changed():
+    words = words_table(np.random.default_rng(1))
+    times = words["onset"], words["offset"]
+    operator = hrf_operator(*times, 30, 2.0)
+    expected = operator.copy()
+    operator[:] = 0
+    np.testing.assert_array_equal(hrf_operator(*times, 30, 2.0), expected)
+
+
+@pytest.mark.parametrize("hrf", ["glover", "impulse", "fir"])
+def test_a_run_without_words_has_constant_regressors(hrf):
+    words = words_table(np.random.default_rng(0)).iloc[:0]
+    found = run_regressors(np.empty((0, 2)), words, 30, 2.0, hrf=hrf, delays=(1, 2))
+    assert found.shape == (30, 4 if hrf == "fir" else 2) and not found.any()
+    assert run_regressors(np.empty((0, 0)), words, 30, 2.0).shape == (30, 0)
 
 
 def test_nuisance_features():

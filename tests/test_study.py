@@ -65,6 +65,13 @@ def test_standardise_is_zscore(values):
     assert np.allclose(standardise(values), zscore(values), atol=1e-2)
 
 
+def test_standardise_uses_the_precision_that_it_is_given():
+    values = 1e4 + np.random.default_rng(0).normal(size=(300, 4))
+    result = standardise(values)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, zscore(values), rtol=0, atol=1e-6)
+
+
 def test_constant_columns_become_zero():
     values = np.column_stack([np.full(5, 1 / 3), np.zeros(5), np.arange(5)])
     result = standardise(values)
