@@ -18,7 +18,13 @@ from brainalign.ridge import (
     search,
     validation_runs,
 )
-from brainalign.ridge.operations import of_block_identities, of_eigenbasis
+from brainalign.ridge.operations import (
+    Operations,
+    of_block_identities,
+    of_eigenbasis,
+    of_separate,
+    of_shared,
+)
 from brainalign.ridge.search import Task
 from brainalign.ridge.shrinkage import shrink
 from brainalign.ridge.work import Regressors, Request, correlation, load_responses, worker
@@ -28,16 +34,21 @@ LENGTHS = (34, 40, 37, 31)
 ALPHAS = np.logspace(0, 4, 9)
 
 
-@pytest.fixture
+FORMS = {
+    "eigenbasis": (eigenbasis, {}),
+    "one product for all pairs": (block_identities, {"of_shared": 0}),
+    "a product for every pair": (block_identities, {"of_separate": 0}),
+}
+
+
+@pytest.fixture(params=FORMS)
 def form(request, monkeypatch):
     """Every request goes to one form, whatever it costs."""
-    chosen = request.param == "block identities"
-    monkeypatch.setattr(Task, "uses_block_identities", lambda self, requests: chosen)
+    chosen, free = FORMS[request.param]
+    monkeypatch.setattr(Task, "_ways", lambda self, requests: {chosen: Operations(1, 0)})
+    for name in free:
+        monkeypatch.setattr(block_identities, name, lambda *_: Operations(0, 0))
     return request.param
-
-
-def both_forms(test):
-    return pytest.mark.parametrize("form", ["eigenbasis", "block identities"], indirect=True)(test)
 
 
 def by_hand(X, Y, alpha, left_out, scored):
@@ -49,7 +60,6 @@ def by_hand(X, Y, alpha, left_out, scored):
     return (predicted * standardise(Y[scored])).mean(0)
 
 
-@both_forms
 @pytest.mark.parametrize("n_regressors", [5, 33, 60, 80, 200])
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_every_form_equals_explicit_predictions(form, n_regressors, device):
@@ -62,11 +72,11 @@ def test_every_form_equals_explicit_predictions(form, n_regressors, device):
         np.testing.assert_allclose(result.r_inner[fold], np.mean(inner, axis=0), atol=2e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     n_regressors=st.integers(1, 150),
-    alpha=st.floats(-2, 6),
+    alpha=st.floats(0, 6),
     lengths=st.lists(st.integers(4, 30), min_size=3, max_size=5),
 )
 def test_forms_agree(seed, n_regressors, alpha, lengths):
@@ -122,7 +132,7 @@ def test_shrinkage_saves_operations_for_slowly_decaying_and_for_steep_spectra():
     alphas = np.logspace(2, 7, 16)
     for steepness in (0.5, 1.0, 2.0):
         values = np.sort(1e6 * np.arange(1, 769.0) ** -steepness)
-        assert shrink(values, alphas).cost < 0.6 * 16 * 768
+        assert shrink(values, alphas).cost < 0.7 * 16 * 768
 
 
 @pytest.mark.parametrize("validation", ["all", "first"])
@@ -189,24 +199,32 @@ def test_the_cheaper_form_is_chosen_by_features_against_scans():
     assert [identities_are_cheaper(p) for p in (2048, 4096, 25_870)] == [True] * 3
 
 
-def test_counted_products_are_those_of_torch():
-    """The formula against torch's own counter, for one request in one thread."""
+@pytest.mark.parametrize("count", [of_shared, of_separate])
+def test_counted_products_are_those_of_torch(count):
+    """The formulas against torch's own counter, for one penalty in one thread."""
     from torch.utils.flop_counter import FlopCounterMode
 
     X, Y = simulate(200, 64)
-    lengths, alphas = tuple(map(len, X)), np.array([10.0])
-    pair = Request((0, 2), (0, 2), (0,))
+    lengths, pair = tuple(map(len, X)), Request((0, 2), (0, 2), (0,))
     with worker() as work:
         regressors = Regressors(work.tensor(np.vstack(X), "float64"), lengths)
-        inverse = block_identities._inverse(
-            block_identities._invertible(regressors), lengths, 10.0, 0, [pair]
-        )
         measured = load_responses(work, Y).block(slice(None))
+        hat = block_identities._leave_one_out(regressors.kernel, lengths, 10.0)
+        second = {(0, 2): block_identities._second(hat, 0, 2)}
+        if count is of_separate:
+            operators = block_identities._separate(hat, second, lengths, [pair])
+        else:
+            whole = torch.cat([torch.cat(row, 1).float() for row in hat])
+            operators = block_identities.Shared([pair], whole, {(0, 2): second[0, 2].float()})
         with FlopCounterMode(display=False) as counter:
-            list(block_identities._correlations(inverse, measured))
-    counted = of_block_identities(lengths, 200, 64, [pair]).products
-    assert counter.get_total_flops() == counted
-    assert len(alphas) == 1
+            list(operators.correlations(measured))
+    assert counter.get_total_flops() == count(lengths, 64, [pair]).products
+
+
+def test_stretches_of_training_runs():
+    lengths = (3, 4, 5, 6)
+    assert block_identities.stretches(lengths, [1]) == [slice(0, 3), slice(7, 18)]
+    assert block_identities.stretches(lengths, [0, 3]) == [slice(3, 12)]
 
 
 @pytest.mark.parametrize("per_voxel", [False, True])

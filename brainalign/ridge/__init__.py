@@ -14,7 +14,7 @@ import numpy as np
 from brainalign.errors import InputError
 from brainalign.ridge.operations import Operations, of_block_identities, of_eigenbasis
 from brainalign.ridge.search import Task, best, candidates, inner_requests, outer_requests
-from brainalign.ridge.work import Regressors, Responses, load_responses, worker
+from brainalign.ridge.work import Regressors, Request, Responses, load_responses, worker
 from brainalign.study import standardise
 
 ALPHAS = np.logspace(2, 7, 16)
@@ -267,16 +267,19 @@ def count_operations(
     Returns
     -------
     Operations
-        Of the form that takes fewer.
+        Of the way that takes fewest.
     """
     every = np.ones((len(lengths), n_alphas), dtype=bool)
     inner = inner_requests(validation_runs(len(lengths), validation), every)
     about = (lengths, n_regressors, n_voxels)
-    inverses = of_block_identities(*about, inner + outer_requests(every))
-    # Here the folds' own runs are scored at the chosen alpha only.
-    outer = outer_requests(every[:, :1])
-    bases = of_eigenbasis(*about, inner, shared).plus(of_eigenbasis(*about, outer))
-    return min(inverses, bases, key=lambda operations: operations.weight)
+
+    def least(requests: list[Request]) -> Operations:
+        ways = (of_eigenbasis(*about, requests, shared), of_block_identities(*about, requests))
+        return min(ways, key=lambda operations: operations.weight)
+
+    apart = least(inner).plus(least(outer_requests(every[:, :1])))
+    together = least(inner + outer_requests(every))
+    return min(apart, together, key=lambda operations: operations.weight)
 
 
 def _shapes(Y: list[np.ndarray] | Responses) -> list[tuple[int, ...]]:

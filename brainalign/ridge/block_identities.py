@@ -12,17 +12,22 @@ Notation: K = XXᵀ the kernel of all runs, A = (K + αI)⁻¹, and pₛ the pre
 
 - So one inverse and one product L Y per penalty serve every fold and every pair of folds. Inverses
   are float64; the rest loses nothing in float32, because no difference of near equals occurs.
+- Where few pairs are wanted, their own matrices take fewer operations. Without runs i and j, the
+  responses of the other runs T predict run j by Hⱼ = Lⱼ + Rⱼᵢ (Lᵢ + Lᵢⱼ Lⱼ) and run i by
+  Lᵢ + Lᵢⱼ Hⱼ, all in the columns of T.
 
 Every run is centred, so that K has a null vector per run; K with a constant added within each run
 gives the same predictions of centred responses, and a better inverse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brainalign.ridge.operations import of_separate, of_shared
 from brainalign.ridge.work import (
     Regressors,
     Request,
@@ -39,25 +44,79 @@ BLOCK = {"cpu": 512, "cuda": 2**14}
 
 
 @dataclass(frozen=True)
-class Inverse:
-    """What one penalty needs; tensors in float32.
+class Shared:
+    """What one penalty needs for all requests together; tensors in float32.
 
     Attributes
     ----------
-    place : int
-        Of the penalty in the grid.
     requests : list of Request
-        Those that want it.
+        Those that want the penalty.
     left_out : Tensor
         L, (scan, scan), with blocks of zeros on the diagonal.
     second : dict
         Rⱼᵢ by (j, i).
     """
 
-    place: int
     requests: list[Request]
     left_out: "Tensor"
     second: "dict[tuple[int, int], Tensor]"
+
+    def correlations(self, measured: "tuple[Tensor, ...]") -> "Iterator[tuple[Request, Tensor]]":
+        """Requests and their correlations (scored, voxel) in a block of voxels."""
+        import torch
+
+        lengths = [len(y) for y in measured]
+        everything = torch.cat(measured)
+        predicted = self.left_out @ everything
+        rest = (everything - predicted).split(lengths)
+        blocks = [rows.split(lengths, dim=1) for rows in self.left_out.split(lengths)]
+        predicted = predicted.split(lengths)
+        for request in self.requests:
+            if len(request.left_out) == 1:
+                run = request.left_out[0]
+                yield request, correlation(predicted[run], measured[run])[None]
+                continue
+            i, j = _order(request)
+            joint = torch.addmm(rest[i], blocks[i][j], rest[j])
+            second = torch.addmm(predicted[j], self.second[j, i], joint, alpha=-1)
+            found = {j: correlation(second, measured[j])}
+            if i in request.scored:
+                error = measured[j] - second
+                first = torch.addmm(predicted[i], blocks[i][j], error, alpha=-1)
+                found[i] = correlation(first, measured[i])
+            yield request, torch.stack([found[run] for run in request.scored])
+
+
+@dataclass(frozen=True)
+class Separate:
+    """What one penalty needs where every request has matrices of its own.
+
+    Attributes
+    ----------
+    matrices : list
+        Requests, and for each the matrices (float32) that predict its scored runs: (scan, scan of
+        a stretch of training runs) for every stretch.
+    lengths : tuple of int
+        Scans of each run.
+    """
+
+    matrices: "list[tuple[Request, list[list[Tensor]]]]"
+    lengths: tuple[int, ...]
+
+    def correlations(self, measured: "tuple[Tensor, ...]") -> "Iterator[tuple[Request, Tensor]]":
+        """Requests and their correlations (scored, voxel) in a block of voxels."""
+        import torch
+
+        everything = torch.cat(measured)
+        for request, of_runs in self.matrices:
+            parts = [everything[stretch] for stretch in stretches(self.lengths, request.left_out)]
+            found = []
+            for run, matrices in zip(request.scored, of_runs, strict=True):
+                predicted = matrices[0] @ parts[0]
+                for matrix, part in zip(matrices[1:], parts[1:], strict=True):
+                    predicted = torch.addmm(predicted, matrix, part)
+                found.append(correlation(predicted, measured[run]))
+            yield request, torch.stack(found)
 
 
 def score(
@@ -69,28 +128,39 @@ def score(
     use: Use,
 ) -> None:
     """Correlations for every request; see `eigenbasis.score`."""
+    import torch
+
     places = sorted({place for request in requests for place in request.places})
     kernel = _invertible(regressors)
 
-    def make(place: int) -> Inverse:
-        wanted = [request for request in requests if place in request.places]
-        return _inverse(kernel, regressors.lengths, float(alphas[place]), place, wanted)
+    about = (regressors.lengths, responses.n_voxels)
+    separate = of_separate(*about, requests).weight < of_shared(*about, requests).weight
 
-    def run(inverse: Inverse, block: slice) -> None:
-        for request, found in _correlations(inverse, responses.block(block)):
-            use(request, (inverse.place,), block, found[:, None])
+    def make(place: int) -> Shared | Separate:
+        wanted = [request for request in requests if place in request.places]
+        hat = _leave_one_out(kernel, regressors.lengths, float(alphas[place]))
+        pairs = [_order(request) for request in wanted if len(request.left_out) == 2]
+        second = {(j, i): _second(hat, j, i) for i, j in pairs}
+        if separate:
+            return _separate(hat, second, regressors.lengths, wanted)
+        second = {pair: matrix.float() for pair, matrix in second.items()}
+        return Shared(wanted, torch.cat([torch.cat(row, 1).float() for row in hat]), second)
+
+    def run(place: int, operators: Shared | Separate, block: slice) -> None:
+        for request, found in operators.correlations(responses.block(block)):
+            use(request, (place,), block, found[:, None])
 
     if responses.n_voxels <= (work.block or BLOCK[work.device]) * 8:
         # Few voxels: threads share the penalties rather than the voxels.
         def whole(place: int) -> None:
-            inverse = make(place)
+            operators = make(place)
             for start in range(0, responses.n_voxels, BLOCK[work.device]):
-                run(inverse, slice(start, start + BLOCK[work.device]))
+                run(place, operators, slice(start, start + BLOCK[work.device]))
 
         list(work.pool.map(whole, places))
         return
-    for inverse in work.one_ahead(make, places):
-        work.over_blocks(lambda block, one=inverse: run(one, block), responses.n_voxels, BLOCK)
+    for place, operators in zip(places, work.one_ahead(make, places), strict=True):
+        work.over_blocks(partial(run, place, operators), responses.n_voxels, BLOCK)
 
 
 def _invertible(regressors: Regressors) -> "Tensor":
@@ -104,65 +174,74 @@ def _invertible(regressors: Regressors) -> "Tensor":
     return kernel
 
 
-def _inverse(
-    kernel: "Tensor", lengths: tuple[int, ...], alpha: float, place: int, requests: list[Request]
-) -> Inverse:
-    """Operators of one penalty, computed in float64."""
+def _leave_one_out(
+    kernel: "Tensor", lengths: tuple[int, ...], alpha: float
+) -> "list[list[Tensor]]":
+    """Blocks of L for one penalty, float64."""
     import torch
 
     penalised = kernel.clone()
     penalised.diagonal().add_(alpha)
-    factor = torch.linalg.cholesky(penalised)
-    inverse = torch.cholesky_inverse(factor, out=penalised)
-    del factor
-    ends = np.cumsum(lengths)
-    runs = [slice(int(end - n), int(end)) for end, n in zip(ends, lengths, strict=True)]
-    left_out = torch.empty_like(inverse, dtype=torch.float32)
-    blocks = {}
-    for i, rows in enumerate(runs):
-        own = torch.linalg.cholesky(inverse[rows, rows])
-        values = torch.cholesky_solve(inverse[rows], own).neg_()
-        values[:, rows] = 0
-        left_out[rows] = values
-        blocks |= {(i, j): values[:, columns] for j, columns in enumerate(runs)}
-    second = {}
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(penalised))
+    hat = []
+    for run, rows in enumerate(inverse.split(lengths)):
+        columns = list(rows.split(lengths, dim=1))
+        own = torch.linalg.cholesky(columns[run])
+        hat.append(list(torch.cholesky_solve(rows, own).neg_().split(lengths, dim=1)))
+        hat[run][run].zero_()
+    return hat
+
+
+def _second(hat: "list[list[Tensor]]", j: int, i: int) -> "Tensor":
+    """Rⱼᵢ, float64."""
+    import torch
+
+    near_one = torch.eye(len(hat[j][i]), dtype=hat[j][i].dtype, device=hat[j][i].device)
+    return torch.linalg.solve(near_one - hat[j][i] @ hat[i][j], hat[j][i])
+
+
+def _separate(
+    hat: "list[list[Tensor]]",
+    second: "dict[tuple[int, int], Tensor]",
+    lengths: tuple[int, ...],
+    requests: list[Request],
+) -> Separate:
+    """Matrices of every request by itself."""
+    import torch
+
+    def training(run: int, left_out: tuple[int, ...]) -> "Tensor":
+        return torch.cat([m for k, m in enumerate(hat[run]) if k not in left_out], dim=1)
+
+    made = []
     for request in requests:
-        if len(request.left_out) == 2:
+        found = {}
+        if len(request.left_out) == 1:
+            found[request.left_out[0]] = training(request.left_out[0], request.left_out)
+        else:
             i, j = _order(request)
-            near_one = torch.eye(lengths[j], dtype=inverse.dtype, device=inverse.device)
-            near_one -= blocks[j, i] @ blocks[i, j]
-            second[j, i] = torch.linalg.solve(near_one, blocks[j, i]).float()
-    return Inverse(place, requests, left_out, second)
+            of_i, of_j = training(i, request.left_out), training(j, request.left_out)
+            found[j] = of_j + second[j, i] @ (of_i + hat[i][j] @ of_j)
+            found[i] = of_i + hat[i][j] @ found[j] if i in request.scored else None
+        widths = [part.stop - part.start for part in stretches(lengths, request.left_out)]
+        split = [found[run].float().split(widths, dim=1) for run in request.scored]
+        made.append((request, [[m.contiguous() for m in matrices] for matrices in split]))
+    return Separate(made, lengths)
+
+
+def stretches(lengths: Sequence[int], left_out: Sequence[int]) -> list[slice]:
+    """Scans of the training runs, neighbours together."""
+    ends = np.cumsum(lengths)
+    found: list[slice] = []
+    for run, (end, length) in enumerate(zip(map(int, ends), lengths, strict=True)):
+        if run in left_out:
+            continue
+        joined = bool(found) and found[-1].stop == end - length
+        start = found.pop().start if joined else end - length
+        found.append(slice(start, end))
+    return found
 
 
 def _order(request: Request) -> tuple[int, int]:
     """Runs i and j of the module's notation: j is scored, i perhaps as well."""
     j = request.scored[0]
     return sum(request.left_out) - j, j
-
-
-def _correlations(inverse: Inverse, measured: "tuple[Tensor, ...]"):
-    """Requests and their correlations (scored, voxel) in a block of voxels."""
-    import torch
-
-    lengths = [len(y) for y in measured]
-    everything = torch.cat(measured)
-    predicted = inverse.left_out @ everything
-    rest = (everything - predicted).split(lengths)
-    blocks = [rows.split(lengths, dim=1) for rows in inverse.left_out.split(lengths)]
-    predicted = predicted.split(lengths)
-    for request in inverse.requests:
-        if len(request.left_out) == 1:
-            run = request.left_out[0]
-            yield request, correlation(predicted[run], measured[run])[None]
-            continue
-        i, j = _order(request)
-        joint = torch.addmm(rest[i], blocks[i][j], rest[j])
-        second = torch.addmm(predicted[j], inverse.second[j, i], joint, alpha=-1)
-        found = {j: correlation(second, measured[j])}
-        if i in request.scored:
-            error = measured[j] - second
-            found[i] = correlation(
-                torch.addmm(predicted[i], blocks[i][j], error, alpha=-1), measured[i]
-            )
-        yield request, torch.stack([found[run] for run in request.scored])

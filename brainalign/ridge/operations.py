@@ -78,12 +78,14 @@ def of_eigenbasis(
     decompositions = 2.0 * n_scans * p**2
     for request in requests:
         left = sum(lengths[run] for run in request.left_out)
+        scored = sum(lengths[run] for run in request.scored)
         n, n_alphas = min(p, n_scans - left), len(request.places)
-        functions, combinations = shared or _estimate(n_alphas)
-        rows = min(n, left) if few else left
+        estimate = _estimate(n_alphas)
+        functions, combinations = shared if shared and estimate[1] else estimate
+        rows = min(n, scored) if few else scored
         per_voxel = rows * (functions * n + n_alphas * combinations)
         if few:
-            n_runs = len(request.left_out)
+            n_runs = len(request.scored)
             per_voxel += p * n * (1 + n_runs) + n_runs * n_alphas * (n + rows)
         else:
             per_voxel += n * (p + left) if p == n else n * (n_scans - left)
@@ -102,18 +104,45 @@ def of_block_identities(
     lengths: Sequence[int], n_regressors: int, n_voxels: int, requests: Sequence[Request]
 ) -> Operations:
     """Operations of `block_identities.score`; parameters as in `of_eigenbasis`."""
-    n_scans = sum(lengths)
     places = {place for request in requests for place in request.places}
-    products = 2.0 * len(places) * n_scans**2 * n_voxels
-    decompositions = 2.0 * n_scans**2 * n_regressors
-    # Cholesky factor, inverse, and the solutions for every run.
-    decompositions += len(places) * n_scans**2 * (n_scans + 2 * max(lengths))
+    n_scans, longest = sum(lengths), max(lengths)
+    shared, separate = (way(lengths, n_voxels, requests) for way in (of_shared, of_separate))
+    # The kernel, and for every penalty a Cholesky factor, an inverse and a solution for every run.
+    kernel = 2.0 * n_scans**2 * n_regressors
+    inverses = kernel + len(places) * n_scans**2 * (n_scans + 2 * longest)
+    way = min(shared, separate, key=lambda operations: operations.weight)
+    return way.plus(Operations(0, inverses))
+
+
+def of_shared(lengths: Sequence[int], n_voxels: int, requests: Sequence[Request]) -> Operations:
+    """Operations of `block_identities.Shared`, without the inverses."""
+    places = {place for request in requests for place in request.places}
+    products, decompositions = 2.0 * len(places) * sum(lengths) ** 2 * n_voxels, 0.0
     for request in requests:
-        if len(request.left_out) == 1:
-            continue
-        first, second = (lengths[run] for run in request.left_out)
-        joint = first * second
-        products += 2 * (1 + len(request.scored)) * joint * n_voxels * len(request.places)
-        solved = 4 * max(first, second) * joint + 2 * max(first, second) ** 3 / 3
-        decompositions += solved * len(request.places)
+        if len(request.left_out) == 2:
+            first, second = (lengths[run] for run in request.left_out)
+            each = 2.0 * first * second * n_voxels * len(request.places)
+            products += (1 + len(request.scored)) * each
+            decompositions += _second(lengths, request) * len(request.places)
     return Operations(products, decompositions)
+
+
+def of_separate(lengths: Sequence[int], n_voxels: int, requests: Sequence[Request]) -> Operations:
+    """Operations of `block_identities.Separate`, without the inverses."""
+    products = decompositions = 0.0
+    for request in requests:
+        scored = sum(lengths[run] for run in request.scored)
+        training = sum(lengths) - sum(lengths[run] for run in request.left_out)
+        products += 2.0 * scored * training * n_voxels * len(request.places)
+        if len(request.left_out) == 2:
+            first, second = (lengths[run] for run in request.left_out)
+            matrices = 2.0 * (1 + len(request.scored)) * first * second * training
+            decompositions += (matrices + _second(lengths, request)) * len(request.places)
+    return Operations(products, decompositions)
+
+
+def _second(lengths: Sequence[int], request: Request) -> float:
+    """Operations of the matrix R of a pair of runs, for one penalty."""
+    first, second = (lengths[run] for run in request.left_out)
+    longest = max(first, second)
+    return 4.0 * longest * first * second + 2 * longest**3 / 3

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from brainalign.ridge import block_identities, eigenbasis
-from brainalign.ridge.operations import of_block_identities, of_eigenbasis
+from brainalign.ridge.operations import Operations, of_block_identities, of_eigenbasis
 from brainalign.ridge.work import Regressors, Request, Responses, Worker
 
 if TYPE_CHECKING:
@@ -56,23 +57,24 @@ class Task:
         """Scores of the validation runs of all folds."""
         return inner_requests(self.inner_runs, self.candidates)
 
-    def uses_block_identities(self, requests: Sequence[Request]) -> bool:
-        """Whether the requests take fewer operations with one inverse per alpha."""
-        mean = float(self.regressors.values.square().sum() / len(self.regressors.values))
-        low, high = (bound * mean for bound in INVERTIBLE)
-        if not (low <= self.alphas.min() and self.alphas.max() <= high):
-            return False
-        about = (
-            self.regressors.lengths,
-            self.regressors.values.shape[1],
-            self.responses.n_voxels,
-            requests,
-        )
-        return of_block_identities(*about).weight < of_eigenbasis(*about).weight
+    def weight(self, requests: Sequence[Request]) -> float:
+        """Operations that the requests take."""
+        return min(operations.weight for operations in self._ways(requests).values())
+
+    def _ways(self, requests: Sequence[Request]) -> dict[ModuleType, Operations]:
+        """Forms that can serve the requests, and their operations."""
+        regressors, n_voxels = self.regressors, self.responses.n_voxels
+        about = (regressors.lengths, regressors.values.shape[1], n_voxels, requests)
+        ways = {eigenbasis: of_eigenbasis(*about)}
+        low, high = (bound * regressors.mean_eigenvalue for bound in INVERTIBLE)
+        if low <= self.alphas.min() and self.alphas.max() <= high:
+            ways[block_identities] = of_block_identities(*about)
+        return ways
 
     def score(self, requests: Sequence[Request], use) -> None:
         """Hand the correlations of all requests to a function."""
-        form = block_identities if self.uses_block_identities(requests) else eigenbasis
+        ways = self._ways(requests)
+        form = min(ways, key=lambda form: ways[form].weight)
         form.score(self.work, self.regressors, self.responses, self.alphas, requests, use)
 
 
@@ -210,8 +212,9 @@ def best(task: Task, per_voxel: bool) -> "tuple[Tensor, Tensor, Tensor]":
     """
     requests = task.inner_requests
     together = requests + outer_requests(task.candidates)
-    # With one inverse per alpha, the folds' own runs are scored on the way.
-    on_the_way = task.uses_block_identities(together)
+    # One inverse per alpha may score the folds' own runs on the way, before alpha is chosen.
+    first = np.eye(1, len(task.alphas), dtype=bool).repeat(len(task.candidates), axis=0)
+    on_the_way = task.weight(together) < task.weight(requests) + task.weight(outer_requests(first))
     sums, counts, outer = score_requests(task, together if on_the_way else requests)
     means = sums.div_(counts[:, None])
     # In float64 and over voxels; each voxel's own maximum needs neither.

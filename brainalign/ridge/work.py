@@ -95,6 +95,11 @@ class Regressors:
         return self.values.split(self.lengths)
 
     @cached_property
+    def mean_eigenvalue(self) -> float:
+        """That of the kernel."""
+        return float(self.values.square().sum() / len(self.values))
+
+    @cached_property
     def gram(self) -> "Tensor":
         """XᵀX, (regressor, regressor), float64."""
         return self.values.T @ self.values
