@@ -3,7 +3,8 @@
 A run's text is encoded once. Where it fits into the model's positions it goes through in one pass;
 otherwise in windows that overlap so far that every token is read with a stated minimum of context.
 A model that also looks to the right gets one window per word, which ends at that word. The hidden
-states of a word's tokens are averaged (or the last is taken) and kept as float16.
+states of a word's tokens are averaged (or the last is taken) and kept as float16. Nothing computed
+for one window (keys and values) is used for the next: it has seen words that the next does not hold.
 """
 
 import hashlib
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from brainalign.alignment import is_empty, locate_words, token_ranges
+from brainalign.alignment import is_empty, locate_words, token_ranges, word_pooling
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
 from brainalign.loading import LanguageModel, load_language_model, quiet_transformers
 from brainalign.models import Baseline, check_name, fingerprint, parse_baseline
 from brainalign.parallel import progress
-from brainalign.states import Reader, probe, read_states
+from brainalign.states import Precision, Reader, probe, read_words
 from brainalign.study import Run, Study
 
 if TYPE_CHECKING:
@@ -49,18 +50,28 @@ class ActivationSettings:
         What a row without a word gets: "zero", which adds nothing to any regressor and so equals
         skipping it, or the vector of the "next" word (zeros where none follows). Bonnasse-Gahot &
         Pallier (2024) skip in English and take the next in Chinese.
+    precision : str
+        What matrices are multiplied in. "bfloat16" is for GPUs and for processors with
+        instructions for it (AMX, AVX-512 BF16), where it is faster and moves brain scores by less
+        than 0.001; `benchmarks/bench_extraction.py` measures both. It works, slowly, on any other
+        machine, so that what one has made another can make again.
     batch_size : int
-        Windows read at once; of no effect on the result.
+        Tokens read at once, at least one window; of no effect on the result.
     """
 
     minimum_context: int | None = None
     window: int | None = None
     word_vector: Literal["mean", "last"] = "mean"
     empty_words: Literal["zero", "next"] = "zero"
-    batch_size: int = 32
+    precision: Precision = "float32"
+    batch_size: int = 2048
 
     def __post_init__(self):
-        choices = {"word_vector": ("mean", "last"), "empty_words": ("zero", "next")}
+        choices = {
+            "word_vector": ("mean", "last"),
+            "empty_words": ("zero", "next"),
+            "precision": ("float32", "bfloat16"),
+        }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise InputError(f"{field} is {getattr(self, field)!r}; one of {allowed} expected.")
@@ -171,15 +182,17 @@ def _read_run(
         )
     ids, offsets = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])
     ranges = token_ranges(spans, offsets.reshape(-1, 2), words)
-    size, stride = _window_and_stride(len(ids), reader, settings)
-    if reader.looks_right:
-        windows, ranges = word_windows(ranges, size)
-        context = f"one window per word, ending at it, at most {size} tokens"
-    else:
-        windows = overlapping_windows(len(ids), size, stride)
-        context = f"windows of {size} tokens, at least {size - stride} of them context"
-        context = "one pass" if len(windows) == 1 else context
-    states = read_states(language_model.model, reader, ids, windows, settings.batch_size)
+    windows, ranges, context = assign_windows(ranges, len(ids), reader, settings)
+    pooling = word_pooling(ranges, int((windows[:, 1] - windows[:, 2]).sum()), settings.word_vector)
+    vectors = read_words(
+        language_model.model,
+        reader,
+        ids,
+        windows,
+        pooling,
+        settings.batch_size,
+        settings.precision,
+    )
     unknown = language_model.tokenizer.unk_token_id
     made = {
         "layers": list(reader.layers),
@@ -188,7 +201,47 @@ def _read_run(
         "n_unknown_tokens": int((ids == unknown).sum()) if unknown is not None else 0,
         "n_written_words_without_row": n_skipped,
     }
-    return pool_words(states, ranges, settings.word_vector), made
+    return vectors, made
+
+
+def assign_windows(
+    ranges: np.ndarray, n_tokens: int, reader: Reader, settings: ActivationSettings
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Windows in which a text is read.
+
+    Parameters
+    ----------
+    ranges
+        Tokens of each word, shape (n_words, 2), from `token_ranges`.
+    n_tokens
+        Tokens in the text.
+    reader
+        From `states.probe`.
+    settings
+        Window and context.
+
+    Returns
+    -------
+    windows : numpy.ndarray of int
+        Shape (n_windows, 3), from `overlapping_windows`, or `word_windows` where the model looks
+        to the right.
+    ranges : numpy.ndarray of int
+        Shape (n_words, 2): the words' places among the kept states.
+    context : str
+        How much of the text is read with a token, in words.
+
+    Raises
+    ------
+    InputError
+        For a window or a context that does not fit.
+    """
+    size, stride = _window_and_stride(n_tokens, reader, settings)
+    if reader.looks_right:
+        context = f"one window per word, ending at it, at most {size} tokens"
+        return *word_windows(ranges, size), context
+    windows = overlapping_windows(n_tokens, size, stride)
+    context = f"windows of {size} tokens, at least {size - stride} of them context"
+    return windows, ranges, "one pass" if len(windows) <= 1 else context
 
 
 def _window_and_stride(
@@ -223,7 +276,7 @@ def overlapping_windows(n_tokens: int, size: int, stride: int) -> np.ndarray:
         every kept token after the first window has at least `size - stride` tokens before it.
     """
     if n_tokens <= size:
-        return np.array([[0, n_tokens, 0]])
+        return np.array([[0, n_tokens, 0]] if n_tokens else [], dtype=int).reshape(-1, 3)
     starts = np.append(np.arange(0, n_tokens - size, stride), n_tokens - size)
     stops = starts + size
     return np.column_stack([starts, stops, np.append(0, stops[:-1])])
@@ -262,41 +315,6 @@ def word_windows(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     windows = np.column_stack([np.maximum(stop - size, 0), stop, first])[filled]
     ends = np.cumsum(lengths)
     return windows, np.column_stack([ends - lengths, ends])
-
-
-def pool_words(
-    states: np.ndarray, ranges: np.ndarray, word_vector: Literal["mean", "last"]
-) -> np.ndarray:
-    """One vector per word from those of its tokens.
-
-    Parameters
-    ----------
-    states
-        Shape (layer, token, unit).
-    ranges
-        Shape (n_words, 2): first token and the one after the last; equal ones give zeros.
-    word_vector
-        "mean" or "last".
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (layer, word, unit).
-    """
-    pooled = np.zeros((len(states), len(ranges), states.shape[2]), dtype=np.float32)
-    filled = np.flatnonzero(ranges[:, 1] > ranges[:, 0])
-    if not len(filled):
-        return pooled
-    first, stop = ranges[filled].T
-    if word_vector == "last":
-        pooled[:, filled] = states[:, stop - 1]
-        return pooled
-    lengths = stop - first
-    starts = np.cumsum(lengths) - lengths
-    tokens = np.arange(lengths.sum()) + np.repeat(first - starts, lengths)
-    for layer, target in zip(states, pooled, strict=True):
-        target[filled] = np.add.reduceat(layer[tokens], starts, axis=0) / lengths[:, None]
-    return pooled
 
 
 def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[str, Any]]:
@@ -339,7 +357,7 @@ def _write(path: Path, layers: np.ndarray, attributes: dict[str, Any]) -> None:
     import zarr
 
     # A power of two keeps every digit; regressors are standardised, so a layer's scale is free.
-    largest = np.abs(layers).max(axis=(1, 2), initial=0.0)
+    largest = np.array([np.abs(layer).max(initial=0.0) for layer in layers])
     if not np.isfinite(largest).all():
         raise InputError(f"Model {attributes['model']!r} gives activations that are not finite.")
     scale = np.exp2(np.ceil(np.log2(np.maximum(largest / 32768, 1))))
@@ -354,7 +372,8 @@ def _write(path: Path, layers: np.ndarray, attributes: dict[str, Any]) -> None:
             dimension_names=("word", "layer", "unit"),
             attributes=attributes | {"scale": scale.tolist()},
         )
-        array[:] = (layers / scale[:, None, None]).transpose(1, 0, 2).astype(np.float16)
+        for index, layer in enumerate(layers):
+            array[:, index] = layer / scale[index]
 
 
 def _open(path: Path) -> "zarr.Array":

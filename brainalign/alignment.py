@@ -1,14 +1,16 @@
-"""Words to tokens: where each word stands in the text, and which tokens lie on it.
+"""Words to tokens: where each word stands in the text, which tokens lie on it, and their weights.
 
-Both steps go by characters. A word that does not stand where the text says it should is an error,
-never a guess.
+The first two steps go by characters. A word that does not stand where the text says it should is an
+error, never a guess.
 """
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from brainalign.errors import InputError
 
@@ -54,7 +56,7 @@ def locate_words(words: Sequence[object], text: str) -> tuple[np.ndarray, int]:
     spans = np.full((len(words), 2), -1)
     filled = [index for index, word in enumerate(words) if not is_empty(word)]
     position, skipped = 0, 0
-    for index, follower in zip(filled, [*filled[1:], None], strict=True):
+    for index, follower in zip(filled, [*filled, None][1:], strict=True):
         after = None if follower is None else words[follower]
         # A lost word ("did" and an empty row for "didn't") may be written onto this one.
         attached = follower is not None and follower > index + 1
@@ -105,6 +107,35 @@ def token_ranges(spans: np.ndarray, offsets: np.ndarray, words: Sequence[object]
             "unknown token or a byte alphabet."
         )
     return np.where(empty[:, None], 0, np.column_stack([first, stop]))
+
+
+def word_pooling(
+    ranges: np.ndarray, n_tokens: int, word_vector: Literal["mean", "last"]
+) -> csr_array:
+    """Weights of tokens in the vectors of words.
+
+    Parameters
+    ----------
+    ranges
+        Shape (n_words, 2): first token and the one after the last; equal ones give zeros.
+    n_tokens
+        Number of tokens.
+    word_vector
+        "mean" or "last".
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        float32, shape (n_words, n_tokens); a word's weights add up to 1.
+    """
+    first, stop = ranges.T
+    lengths = stop - first
+    if word_vector == "last":
+        lengths = np.minimum(lengths, 1)
+    ends = np.cumsum(lengths)
+    tokens = np.arange(lengths.sum()) + np.repeat(stop - ends, lengths)
+    weights = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
+    return csr_array((weights, tokens, np.append(0, ends)), shape=(len(ranges), n_tokens))
 
 
 @lru_cache(maxsize=65536)

@@ -83,6 +83,11 @@ def _add_study_commands(command) -> None:
         parser.add_argument("study")
         parser.add_argument("--models", nargs="+", required=True, metavar="MODEL")
         parser.add_argument("--window", type=_positive, help="tokens read at once")
+        parser.add_argument(
+            "--precision",
+            choices=["float32", "bfloat16"],
+            help="of the model's products (default: float32)",
+        )
         parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         _add_assignments(parser, "option of the study; may be given several times")
     encode.add_argument("--subject", help="a listener, or average (default)")
@@ -202,7 +207,7 @@ def _extract(arguments: argparse.Namespace) -> None:
     from brainalign.companion.steps import extract_table, study_options
 
     options = study_options(arguments.texts)
-    settings = _settings(arguments, "window")
+    settings = _settings(arguments, "window", "precision")
     table = extract_table(arguments.study, arguments.models, options, settings, arguments.device)
     print(table.to_string(index=False, float_format="{:.1f}".format))
 
@@ -211,7 +216,8 @@ def _encode(arguments: argparse.Namespace) -> None:
     from brainalign.companion.steps import encode_table, study_options
 
     options = study_options(arguments.texts)
-    settings = _settings(arguments, "window", "subject", "hrf", "alphas", "alpha_per_voxel")
+    names = ("window", "precision", "subject", "hrf", "alphas", "alpha_per_voxel")
+    settings = _settings(arguments, *names)
     table = encode_table(
         arguments.study, arguments.models, options, settings, arguments.device, arguments.output
     )

@@ -84,6 +84,10 @@ def _load(base: str, folder: Path | None, seed: int | None) -> tuple[Any, Any]:
     config = AutoConfig.from_pretrained(address, **options)
     if config.is_encoder_decoder:
         raise InputError(f"Model {base!r} is an encoder-decoder; only single stacks are supported.")
+    for field in ("activation_function", "hidden_act"):
+        # The same function, which torch computes in one pass over memory instead of eight.
+        if getattr(config, field, None) == "gelu_new":
+            setattr(config, field, "gelu_pytorch_tanh")
     if seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

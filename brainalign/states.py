@@ -7,7 +7,7 @@ So a probe compares, on a few tokens, the list with what goes into and comes out
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from brainalign.loading import LanguageModel
 
 if TYPE_CHECKING:
     import torch
+    from scipy.sparse import csr_array
+
+Precision = Literal["float32", "bfloat16"]
 
 _PROBE_TOKENS = 8
 
@@ -26,8 +29,10 @@ class Reader:
     Attributes
     ----------
     layers : tuple of str
-        Meaning of each layer that `read_states` gives: "embedding", "block 1", "block 2", ...,
+        Meaning of each layer that `read_words` gives: "embedding", "block 1", "block 2", ...,
         and for the last one "block N, after the final norm" where the architecture has one.
+    n_units : int
+        Width of the widest layer.
     add_embedding : bool
         Whether the model's own list lacks the embedding (Mamba), which is then put in front.
     looks_right : bool
@@ -42,6 +47,7 @@ class Reader:
     """
 
     layers: tuple[str, ...]
+    n_units: int
     add_embedding: bool
     looks_right: bool
     max_tokens: int | None
@@ -69,14 +75,14 @@ def probe(language_model: LanguageModel) -> Reader:
     length = _PROBE_TOKENS if limit is None else min(_PROBE_TOKENS, limit)
     numbers = np.random.default_rng(0).integers(model.config.vocab_size, size=(1, length))
     ids = torch.tensor(numbers, device=model.device)
-    layers, lacks_embedding = _name_layers(model, ids)
+    layers, n_units, lacks_embedding = _name_layers(model, ids)
     looks_right = _looks_right(model, ids)
     prefix, suffix = added_tokens(tokenizer)
     suffix = suffix if looks_right else ()
     if limit is not None:
         limit -= len(prefix) + len(suffix)
     pad = tokenizer.pad_token_id or 0
-    return Reader(layers, lacks_embedding, looks_right, limit, prefix, suffix, pad)
+    return Reader(layers, n_units, lacks_embedding, looks_right, limit, prefix, suffix, pad)
 
 
 def max_positions(model: Any) -> int | None:
@@ -102,10 +108,19 @@ def added_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (), ()
 
 
-def read_states(
-    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray, batch_size: int
+def read_words(
+    model: Any,
+    reader: Reader,
+    ids: np.ndarray,
+    windows: np.ndarray,
+    pooling: "csr_array",
+    batch_size: int,
+    precision: Precision = "float32",
 ) -> np.ndarray:
-    """Hidden states of the tokens that windows keep.
+    """Word vectors from the hidden states of the tokens that windows keep.
+
+    Each batch is pooled before the next one is read, so that the token states of a whole run are
+    never in memory.
 
     Parameters
     ----------
@@ -117,50 +132,77 @@ def read_states(
         Tokens of the text, shape (n_tokens,), without added ones.
     windows
         Shape (n_windows, 3): first token, the one after the last, first token that is kept.
+    pooling
+        Shape (n_words, n_kept_tokens): the weight of each kept token, in the order of the windows,
+        in each word's vector.
     batch_size
-        Windows read at once.
+        Tokens read at once, at least one window.
+    precision
+        What matrices are multiplied in (autocast); weights stay in float32.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (layer, kept token, unit), in the order of the windows. Layers narrower than
-        the widest are filled with zeros.
+        float32, shape (layer, word, unit). Layers narrower than the widest are filled with zeros.
     """
+    vectors = np.zeros((len(reader.layers), pooling.shape[0], reader.n_units), dtype=np.float32)
     kept = windows[:, 1] - windows[:, 2]
-    places = np.cumsum(kept) - kept
-    result: np.ndarray | None = None
-    for start in range(0, len(windows), batch_size):
-        batch = windows[start : start + batch_size]
-        states = _batch_states(model, reader, ids, batch)
-        if result is None:
-            width = max(state.shape[2] for state in states)
-            result = np.zeros((len(states), kept.sum(), width), dtype=np.float32)
-        for layer, state in enumerate(states):
-            values = state.float().cpu().numpy()
-            for row, (first, stop, keep) in enumerate(batch):
-                place = places[start + row]
-                inside = slice(len(reader.prefix) + keep - first, len(reader.prefix) + stop - first)
-                target = result[layer, place : place + stop - keep]
-                target[:, : values.shape[2]] = values[row, inside]
-    return np.zeros((len(reader.layers), 0, 1), np.float32) if result is None else result
+    places = np.split(np.arange(kept.sum()), np.cumsum(kept)[:-1])
+    lengths = len(reader.prefix) + windows[:, 1] - windows[:, 0] + len(reader.suffix)
+    for batch in length_batches(lengths, batch_size):
+        part = pooling[:, np.concatenate([places[window] for window in batch])]
+        touched = np.flatnonzero(np.diff(part.indptr))
+        states = _kept_states(model, reader, ids, windows[batch], precision)
+        for target, values in zip(vectors, states, strict=True):
+            # Added, since the tokens of one word may be kept by windows of different batches.
+            target[touched, : values.shape[1]] += part[touched] @ values
+    return vectors
 
 
-def _batch_states(
-    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray
-) -> "list[torch.Tensor]":
+def length_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Windows to be read together: sorted by length, so that little is padded; longest first.
+
+    Parameters
+    ----------
+    lengths
+        Tokens in each window.
+    batch_size
+        Tokens in a batch, padding included; a longer window is a batch of its own.
+
+    Yields
+    ------
+    numpy.ndarray of int
+        Indices of windows; each window comes once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        n_windows = max(1, batch_size // lengths[order[0]])
+        yield order[:n_windows]
+        order = order[n_windows:]
+
+
+def _kept_states(
+    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray, precision: Precision
+) -> "Iterator[np.ndarray]":
+    """States of the tokens that a batch of windows keeps, layer by layer: (kept token, unit)."""
     import torch
 
     rows = [[*reader.prefix, *ids[first:stop], *reader.suffix] for first, stop, _ in windows]
     longest = max(map(len, rows))
     batch = np.full((len(rows), longest), reader.pad)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
-    for row, tokens in enumerate(rows):
+    kept = np.zeros((len(rows), longest), dtype=bool)
+    for row, (tokens, (first, stop, keep)) in enumerate(zip(rows, windows, strict=True)):
         batch[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
+        kept[row, len(reader.prefix) + keep - first : len(reader.prefix) + stop - first] = True
+    # Without a mask, attention needs no scores of all pairs of tokens in memory.
     options = {} if mask.all() else {"attention_mask": torch.tensor(mask, device=model.device)}
-    return _hidden_states(
-        model, torch.tensor(batch, device=model.device), reader.add_embedding, **options
-    )
+    ids_batch = torch.tensor(batch, device=model.device)
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        states = _hidden_states(model, ids_batch, reader.add_embedding, **options)
+    chosen = torch.tensor(kept, device=model.device)
+    return (state[chosen].float().cpu().numpy() for state in states)
 
 
 def _hidden_states(
@@ -206,14 +248,16 @@ def _recorded(model: Any) -> Iterator[tuple[list, list]]:
             hook.remove()
 
 
-def _name_layers(model: Any, ids: "torch.Tensor") -> tuple[tuple[str, ...], bool]:
-    """Meaning of each hidden state, and whether the embedding is missing among them."""
+def _name_layers(model: Any, ids: "torch.Tensor") -> tuple[tuple[str, ...], int, bool]:
+    """Meaning of each hidden state, the largest width, and whether the embedding is missing."""
     import torch
 
     with torch.inference_mode(), _recorded(model) as (entry, outputs):
         answer = model(input_ids=ids, output_hidden_states=True)
+    n_units = max(state.shape[-1] for state in answer.hidden_states)
     if not outputs:
-        return tuple(f"hidden state {k}" for k in range(len(answer.hidden_states))), False
+        names = tuple(f"hidden state {k}" for k in range(len(answer.hidden_states)))
+        return names, n_units, False
     known = [("embedding", entry[0])]
     known += [(f"block {number}", output) for number, output in enumerate(outputs, start=1)]
     names = []
@@ -230,7 +274,7 @@ def _name_layers(model: Any, ids: "torch.Tensor") -> tuple[tuple[str, ...], bool
         else:
             names.append(f"block {len(outputs)}, projected to {state.shape[-1]} units")
     missing = "embedding" not in names
-    return (("embedding", *names) if missing else tuple(names)), missing
+    return (("embedding", *names) if missing else tuple(names)), n_units, missing
 
 
 def _looks_right(model: Any, ids: "torch.Tensor") -> bool:

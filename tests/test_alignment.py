@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brainalign.alignment import is_empty, locate_words, token_ranges
+from brainalign.alignment import is_empty, locate_words, token_ranges, word_pooling
 from brainalign.errors import InputError
 
 
@@ -117,3 +117,20 @@ def test_tokens_that_overlap_a_word():
 def test_a_word_without_token_is_named():
     with pytest.raises(InputError, match=r"no token of word 1 \('\u2603'\)"):
         token_ranges(np.array([[0, 1], [2, 3]]), np.array([[0, 1]]), ["a", "\u2603"])
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), how=st.sampled_from(["mean", "last"]))
+def test_pooling_equals_a_loop(seed, how):
+    rng = np.random.default_rng(seed)
+    states = rng.standard_normal((2, 9, 3)).astype(np.float32)
+    first = rng.integers(0, 9, 12)
+    ranges = np.column_stack([first, np.minimum(first + rng.integers(0, 4, 12), 9)])
+    pooled = [word_pooling(ranges, 9, how) @ layer for layer in states]
+    for word, (start, stop) in enumerate(ranges):
+        chosen = states[:, start:stop]
+        if start == stop:
+            expected = np.zeros((2, 3))
+        else:
+            expected = chosen.mean(axis=1) if how == "mean" else chosen[:, -1]
+        np.testing.assert_allclose([layer[word] for layer in pooled], expected, atol=1e-6)

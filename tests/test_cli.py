@@ -210,15 +210,16 @@ def test_extract_and_encode(capsys, monkeypatch):
 
     monkeypatch.setattr("brainalign.companion.steps.extract_table", table)
     monkeypatch.setattr("brainalign.companion.steps.encode_table", table)
-    some = ["--models", "m", "n", "--window", "64", "-p", "n_folds=4"]
+    some = ["--models", "m", "n", "--window", "64", "--precision", "bfloat16", "-p", "n_folds=4"]
     assert call(capsys, "extract", "alice", *some)[0] == 0
     more = ["--alphas", "-1", "6", "8", "--subject", "s18", "--device", "cuda", "-o", "x.csv"]
     status, out, _ = call(capsys, "encode", "alice", *some, *more)
     assert status == 0 and "m all" in out and "0.123" in out
     options = {"n_folds": 4}
-    settings = {"window": 64, "subject": "s18", "alphas": [-1.0, 6.0, 8.0]}
+    reading = {"window": 64, "precision": "bfloat16"}
+    settings = reading | {"subject": "s18", "alphas": [-1.0, 6.0, 8.0]}
     assert calls == [
-        ("alice", ["m", "n"], options, {"window": 64}, "cpu"),
+        ("alice", ["m", "n"], options, reading, "cpu"),
         ("alice", ["m", "n"], options, settings, "cuda", Path("x.csv")),
     ]
 
