@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from brainalign import published
 from brainalign.errors import InputError
@@ -282,6 +281,8 @@ def trust_table(
     pandas.DataFrame
         One row per choice: what, models, r, slope per decade, 95 % interval.
     """
+    from scipy import stats
+
     voxels, statistic, _ = MEASURES[measure]
     rows = sensitivity(table, voxels, statistic, "L-R", n_boot, rng)
     test = interaction(table, measure)

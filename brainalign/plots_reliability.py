@@ -100,7 +100,13 @@ def _listeners_by_region(found: StudyReliability) -> Figure:
     axes.axvline(0, color=INK, lw=1)
     edge = _null_edge(found)
     axes.axvline(edge, color=ORANGE, lw=2, ls="--", label="95 % point, shifted listeners")
-    sns.stripplot(values, orient="h", color=BLUE, alpha=0.35, size=6, jitter=0.18, ax=axes)
+    sns.stripplot(values, orient="h", color=BLUE, alpha=0.35, size=6, jitter=False, ax=axes)
+    # seaborn's own jitter differs from run to run.
+    rng = np.random.default_rng(0)
+    for dots in axes.collections:
+        places = dots.get_offsets()
+        places[:, 1] += rng.uniform(-0.18, 0.18, len(places))
+        dots.set_offsets(places)
     for place, name in enumerate(names):
         _bar(axes, values[name], place, found.unit, INK, "D")
     axes.set(xlabel=AXIS[found.measure], ylabel="")

@@ -5,23 +5,23 @@ Three measures. *Leave-one-out ISC* correlates each listener with the mean of th
 *noise ceiling* is the correlation that a perfect model would reach with the average listener.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import xarray as xr
 
+from brainalign import agreement
 from brainalign.errors import InputError
-from brainalign.files import atomic_path, cache_folder, digest, source_digest
-from brainalign.parallel import map_threads, progress
+from brainalign.parallel import progress
 from brainalign.ridge import leave_one_run_out
-from brainalign.study import Study, standardise, voxel_coordinates
+from brainalign.streaming import Measure, measured
+from brainalign.study import Study, voxel_coordinates
 
 # Modules whose source decides what the numbers are.
-SOURCES = ("study", "drift", "reliability")
+SOURCES = ("study", "drift", "streaming", "agreement", "reliability")
 RIDGE_SOURCES = (*SOURCES, "ridge")
-# Numbers in one block of voxels of the correlations between halves.
-BLOCK_SIZE = 2**22
+# Random halves whose correlation is the base of the noise ceiling.
+CORRELATED_SPLITS = 200
 
 
 def reliability_map(study: Study) -> xr.DataArray:
@@ -47,6 +47,32 @@ def reliability_map(study: Study) -> xr.DataArray:
     return leave_one_out_isc(study)
 
 
+def measure_all(study: Study, n_shifts: int, n_splits: int = 1, seed: int = 0) -> None:
+    """Compute in one pass over the listeners what the functions below then find.
+
+    Each of `leave_one_out_isc`, `shifted_isc`, `noise_ceiling` and the first split of
+    `split_half_reliability` reads all responses, which takes longer than what it computes.
+
+    Parameters
+    ----------
+    study
+        With at least two listeners.
+    n_shifts, seed
+        As for `shifted_isc`, `noise_ceiling` and `split_half_reliability`.
+    n_splits
+        As for `split_half_reliability`; 0 for none.
+
+    Raises
+    ------
+    InputError
+        As these.
+    """
+    _check(study, n_shifts=n_shifts)
+    first = [_half_predicted(study, 0, seed, "cpu")] if n_splits else []
+    halves = _halves_correlated(study, CORRELATED_SPLITS, seed)
+    measured(study, _isc(study), _shifted(study, n_shifts, seed), halves, *first)
+
+
 def leave_one_out_isc(study: Study) -> xr.DataArray:
     """Inter-subject correlation (ISC): each listener with the mean of the others.
 
@@ -70,7 +96,9 @@ def leave_one_out_isc(study: Study) -> xr.DataArray:
     InputError
         For a study with fewer than two listeners, and for responses that are not finite.
     """
-    listeners = _isc_by_run(study).astype(float).mean("subject").mean("run", skipna=False)
+    _check(study)
+    runs = measured(study, _isc(study)).astype(float)
+    listeners = runs.mean("subject").mean("run", skipna=False)
     attrs = {"study": study.name, "n_subjects": len(study.subjects)}
     return listeners.astype(np.float32).rename("isc").assign_attrs(attrs)
 
@@ -93,7 +121,8 @@ def listener_isc(study: Study) -> xr.DataArray:
     InputError
         As `leave_one_out_isc`.
     """
-    runs = _isc_by_run(study).astype(float)
+    _check(study)
+    runs = measured(study, _isc(study)).astype(float)
     return runs.mean("run", skipna=False).astype(np.float32).rename("isc")
 
 
@@ -122,18 +151,12 @@ def shifted_isc(study: Study, n_shifts: int, seed: int = 0) -> xr.DataArray:
     """
     _check(study, n_shifts=n_shifts)
 
-    def make() -> xr.DataArray:
-        rng = np.random.default_rng(seed)
-        runs = [
-            _shifted_run_isc(_standardised(study, run), n_shifts, rng)
-            for run in progress(range(len(study.runs)), desc="shifted listeners")
-        ]
-        return _labelled(study, np.mean(runs, axis=0), "shift")
-
-    return _cached(study, ["shifted", n_shifts, seed], SOURCES, make)
+    return measured(study, _shifted(study, n_shifts, seed))
 
 
-def split_half_correlation(study: Study, n_splits: int = 200, seed: int = 0) -> xr.DataArray:
+def split_half_correlation(
+    study: Study, n_splits: int = CORRELATED_SPLITS, seed: int = 0
+) -> xr.DataArray:
     """Correlation between the means of two halves of the listeners, mean over random splits.
 
     Parameters
@@ -156,17 +179,10 @@ def split_half_correlation(study: Study, n_splits: int = 200, seed: int = 0) -> 
         As `leave_one_out_isc`, and for fewer than one split.
     """
     _check(study, n_splits=n_splits)
-
-    def make() -> xr.DataArray:
-        splits = [_halves(study, seed, number) for number in range(n_splits)]
-        runs = progress(range(len(study.runs)), desc="correlation of halves")
-        values = [_run_half_correlation(_standardised(study, run), splits) for run in runs]
-        return _labelled(study, np.mean(values, axis=0))
-
-    return _cached(study, ["halves", n_splits, seed], SOURCES, make)
+    return measured(study, _halves_correlated(study, n_splits, seed))
 
 
-def noise_ceiling(study: Study, n_splits: int = 200, seed: int = 0) -> xr.DataArray:
+def noise_ceiling(study: Study, n_splits: int = CORRELATED_SPLITS, seed: int = 0) -> xr.DataArray:
     """Correlation that a perfect model would reach with the average listener.
 
     The correlation r of two half groups becomes the reliability 2 r / (1 + r) of the whole group
@@ -224,10 +240,8 @@ def split_half_reliability(
         As `leave_one_out_isc` and `ridge.leave_one_run_out`, and for fewer than one split.
     """
     _check(study, n_splits=n_splits)
-    splits = []
-    for number in progress(range(n_splits), desc="split halves"):
-        make = partial(_predicted_half, study, seed, number, device)
-        splits.append(_cached(study, ["ridge", number, seed], RIDGE_SOURCES, make))
+    numbers = progress(range(n_splits), desc="split halves")
+    splits = [measured(study, _half_predicted(study, number, seed, device)) for number in numbers]
     return xr.concat(splits, "split", coords="minimal", compat="override")
 
 
@@ -269,90 +283,40 @@ def _check(study: Study, **counts: int) -> None:
             raise InputError(f"{name} is {value}; a number from 1 is expected.")
 
 
-def _cached(
-    study: Study, parts: list, sources: Sequence[str], make: Callable[[], xr.DataArray]
-) -> xr.DataArray:
-    """An array that was made before from the same data by the same code, or made and kept."""
-    key = digest([study.fingerprint, list(study.subjects), parts, source_digest(sources)])
-    path = cache_folder() / "reliability" / f"{key}.nc"
-    if not path.is_file():
-        array = make()
-        with atomic_path(path) as temporary:
-            array.to_netcdf(temporary, engine="h5netcdf")
-    return xr.load_dataarray(path, engine="h5netcdf")
-
-
 def _labelled(study: Study, values: np.ndarray, *dims: str) -> xr.DataArray:
     """Values with the study's voxels as their last dimension."""
     coords = voxel_coordinates(study.voxels)
     return xr.DataArray(values.astype(np.float32), coords, dims=(*dims, "voxel"), name="isc")
 
 
-def _isc_by_run(study: Study) -> xr.DataArray:
+def _isc(study: Study) -> Measure:
     """Correlation of every listener with the mean of the others, (run, subject, voxel)."""
-    _check(study)
 
-    def make() -> xr.DataArray:
-        runs = progress(range(len(study.runs)), desc="inter-subject correlation")
-        values = np.stack([_run_isc(_standardised(study, run)) for run in runs])
-        found = _labelled(study, values, "run", "subject")
+    def finish(runs: list[np.ndarray]) -> xr.DataArray:
+        found = _labelled(study, np.stack(runs), "run", "subject")
         return found.assign_coords(subject=list(study.subjects))
 
-    return _cached(study, ["isc"], SOURCES, make)
+    return Measure(["isc"], agreement.isc, finish, SOURCES)
 
 
-def _standardised(study: Study, run: int) -> np.ndarray:
-    """Standardised responses of all listeners to one run, (subject, scan, voxel)."""
-    shape = (len(study.subjects), study.runs[run].n_scans - sum(study.trim), study.n_voxels)
-    values = np.empty(shape, dtype=np.float32)
+def _shifted(study: Study, n_shifts: int, seed: int) -> Measure:
+    rng = np.random.default_rng(seed)
 
-    def fill(number: int) -> None:
-        target, subject = values[number], study.subjects[number]
-        target[:] = standardise(study.trimmed(study.responses(run, subject).to_numpy()[0]))
-        finite = np.isfinite(target).all(axis=0)
-        if not finite.all():
-            voxel = int(np.flatnonzero(~finite)[0])
-            raise InputError(
-                f"Run {run + 1} of subject {subject!r} is not finite in {study.label(voxel)}; "
-                "finite numbers are expected."
-            )
+    def finish(runs: list[np.ndarray]) -> xr.DataArray:
+        return _labelled(study, np.mean(runs, axis=0), "shift")
 
-    list(map_threads(fill, range(len(values))))
-    return values
+    of_run = partial(agreement.shifted_isc, n_shifts=n_shifts, rng=rng)
+    return Measure(["shifted", n_shifts, seed], of_run, finish, SOURCES)
 
 
-def _run_isc(values: np.ndarray) -> np.ndarray:
-    """Correlation of every listener with the mean of the others, (subject, voxel).
+def _halves_correlated(study: Study, n_splits: int, seed: int) -> Measure:
+    splits = [_halves(study, seed, number) for number in range(n_splits)]
 
-    For standardised listeners s with the sum t the others are t - s, so that two sums over scans,
-    of t² and of s·t, are all that is needed.
-    """
-    n_scans = values.shape[1]
-    total = values.sum(axis=0)
-    squared_total = np.einsum("ij,ij->j", total, total, dtype=np.float64)
-    correlations = []
-    for listener in values:
-        shared = np.einsum("ij,ij->j", listener, total, dtype=np.float64)
-        own = np.einsum("ij,ij->j", listener, listener, dtype=np.float64)
-        others = squared_total - 2 * shared + own
-        # Others that cancel out up to rounding have no correlation.
-        defined = (own > 0) & (others > 1e-6 * n_scans)
-        bottom = np.sqrt(np.where(defined, own * others, np.nan))
-        correlations.append((shared - own) / bottom)
-    return np.stack(correlations)
+    def finish(runs: list[np.ndarray]) -> xr.DataArray:
+        return _labelled(study, np.mean(runs, axis=0))
 
-
-def _shifted_run_isc(values: np.ndarray, n_shifts: int, rng: np.random.Generator) -> np.ndarray:
-    """Mean ISC of a run's listeners, each shifted on its own, (shift, voxel)."""
-    moves = rng.integers(values.shape[1], size=(n_shifts, len(values)))
-
-    def one(shifts: np.ndarray) -> np.ndarray:
-        rolled = [np.roll(listener, k, axis=0) for listener, k in zip(values, shifts, strict=True)]
-        isc = _run_isc(np.stack(rolled))
-        with np.errstate(invalid="ignore"):
-            return np.nansum(isc, axis=0) / np.isfinite(isc).sum(axis=0)
-
-    return np.stack(list(map_threads(one, moves)))
+    of_run = partial(agreement.half_correlation, splits=splits)
+    return Measure(["halves", n_splits, seed], of_run, finish, SOURCES)
 
 
 def _halves(study: Study, seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -362,37 +326,17 @@ def _halves(study: Study, seed: int, number: int) -> tuple[np.ndarray, np.ndarra
     return order[: n_subjects // 2], order[n_subjects // 2 :]
 
 
-def _run_half_correlation(
-    values: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """Correlation between the halves' means in one run, mean over splits, (voxel,).
-
-    The products of all pairs of listeners hold the variance of every half and their covariance.
-    """
-    n_subjects, _, n_voxels = values.shape
-    first, second = np.zeros((2, len(splits), n_subjects))
-    for number, (a, b) in enumerate(splits):
-        first[number, a], second[number, b] = 1 / len(a), 1 / len(b)
-
-    def block(start: int) -> np.ndarray:
-        part = values[..., start : start + step].transpose(2, 0, 1).astype(np.float64)
-        products = part @ part.transpose(0, 2, 1)
-        left, right = first @ products, second @ products
-        bottom = (left * first).sum(-1) * (right * second).sum(-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return ((left * second).sum(-1) / np.sqrt(bottom)).mean(axis=1)
-
-    step = max(1, BLOCK_SIZE // (n_subjects * max(len(splits), values.shape[1])))
-    return np.concatenate(list(map_threads(block, range(0, n_voxels, step))))
-
-
-def _predicted_half(study: Study, seed: int, number: int, device: str) -> xr.DataArray:
+def _half_predicted(study: Study, number: int, seed: int, device: str) -> Measure:
     """Mean over folds of the correlation of the second half with its prediction, (voxel)."""
-    halves, folds, means = _halves(study, seed, number), study.folds(), []
-    for run in range(len(study.runs)):
-        values = _standardised(study, run)
-        means.append([values[half].mean(axis=0) for half in halves])
-    X, Y = ([means[run][half][scans] for run, scans in folds] for half in (0, 1))
-    scale = np.concatenate(X).std(axis=0)
-    options = {"validation": "first", "device": device, "scale": scale}
-    return _labelled(study, leave_one_run_out(X, Y, **options).r.mean(axis=0))
+    halves, folds = _halves(study, seed, number), study.folds()
+
+    def of_run(values: np.ndarray) -> list[np.ndarray]:
+        return [values[half].mean(axis=0) for half in halves]
+
+    def finish(means: list[list[np.ndarray]]) -> xr.DataArray:
+        X, Y = ([means[run][half][scans] for run, scans in folds] for half in (0, 1))
+        scale = np.concatenate(X).std(axis=0)
+        options = {"validation": "first", "device": device, "scale": scale}
+        return _labelled(study, leave_one_run_out(X, Y, **options).r.mean(axis=0))
+
+    return Measure(["ridge", number, seed], of_run, finish, RIDGE_SOURCES)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from brainalign.reliability import (
     listener_isc,
+    measure_all,
     noise_ceiling,
     reliability_map,
     reliable_voxels,
@@ -119,6 +120,9 @@ def study_reliability(
     InputError
         As `reliability.leave_one_out_isc` and `reliability.reliable_voxels`.
     """
+    n_shifts = int(np.clip(NULL_VALUES // study.n_voxels, 1, MOST_SHIFTS))
+    if study.reliability is None:
+        measure_all(study, n_shifts, n_splits, seed)
     isc = reliability_map(study)
     reliable = reliable_voxels(isc, quantile)
     side = hemispheres(study.voxels, rule)
@@ -130,7 +134,6 @@ def study_reliability(
         units = study.reliability().rename(split="unit")
         source, measure = "published map of reliability", SPLIT_HALVES
         return StudyReliability(study, source, measure, isc, units, SPLIT, reliable, side)
-    n_shifts = int(np.clip(NULL_VALUES // study.n_voxels, 1, MOST_SHIFTS))
     return StudyReliability(
         study,
         study.source,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from brainalign.errors import InputError
 
@@ -119,6 +118,8 @@ def jackknife_interval(
         Lower and upper edge: the score ± t standard errors, with listeners − 1 degrees of freedom
         and the jackknife's standard error √((n − 1) / n Σ (without − mean)²) (Efron & Stein 1981).
     """
+    from scipy import stats
+
     n = len(without)
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * spread)
@@ -196,6 +197,8 @@ def fit_line(
     InputError
         With fewer than three points, missing values, or all points at one x.
     """
+    from scipy import stats
+
     x, y = _checked(x, y)
     slope, intercept, r = (float(value) for value in _moments(x, y))
     p = float(stats.pearsonr(x, y).pvalue) if np.ptp(y) > 0 else np.nan
@@ -241,6 +244,8 @@ def partial_correlation(
     InputError
         With too few points for that many covariates.
     """
+    from scipy import stats
+
     x, y = _checked(x, y)
     covariates = np.asarray(covariates, dtype=float).reshape(len(x), -1)
     freedom = len(x) - 2 - covariates.shape[1]

@@ -1,5 +1,7 @@
 """Figures of reliability: stamped, readable, and saying the same as their alt text."""
 
+from io import BytesIO
+
 import matplotlib
 import numpy as np
 import pytest
@@ -50,6 +52,15 @@ def test_nothing_is_cut_off_or_overprinted(drawn):
             assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, name
             for axes in figure.axes:
                 assert not box.overlaps(axes.get_tightbbox()), name
+
+
+def test_the_same_numbers_give_the_same_picture(drawn):
+    _, found, figures = drawn
+    for name in figures:
+        pictures = [BytesIO(), BytesIO()]
+        for picture in pictures:
+            getattr(plots, f"{name}_figure")(found).savefig(picture, format="rgba")
+        assert pictures[0].getvalue() == pictures[1].getvalue(), name
 
 
 def test_lettering_can_be_read_on_a_phone(drawn):

@@ -1,6 +1,8 @@
 """Inter-subject correlation, prediction of halves and noise ceiling against their definitions."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from brainalign.errors import InputError
 from brainalign.reliability import (
     leave_one_out_isc,
     listener_isc,
+    measure_all,
     noise_ceiling,
     reliability_map,
     reliable_voxels,
@@ -25,6 +28,14 @@ from brainalign.reliability import (
 from brainalign.ridge import ALPHAS
 from brainalign.studies import load_study
 from brainalign.study import Study
+
+MEASURES = (
+    leave_one_out_isc,
+    listener_isc,
+    partial(shifted_isc, n_shifts=3, seed=1),
+    partial(noise_ceiling, seed=1),
+    partial(split_half_reliability, n_splits=1, seed=1),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -255,6 +266,26 @@ def test_interrupted_splits_continue(monkeypatch):
     assert len(log) == 3 * once
     np.testing.assert_array_equal(three[:2], two)
     assert not np.array_equal(three[0], three[2])
+
+
+def test_one_pass_over_the_listeners_serves_all_measures():
+    apart, study = (replace(tiny_study(n_subjects=4), fingerprint=name) for name in "ab")
+    expected = [measure(apart) for measure in MEASURES]
+    log = study.runs[0].load.log
+    measure_all(study, n_shifts=3, n_splits=2, seed=1)
+    assert len(log) == len(set(log)) == len(study.runs) * len(study.subjects)
+    for measure, separately in zip(MEASURES, expected, strict=True):
+        xr.testing.assert_identical(measure(study), separately)
+    assert len(log) == len(set(log))
+
+
+def test_listeners_are_read_once_by_those_who_ask_at_the_same_time():
+    study = tiny_study(n_subjects=4)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(leave_one_out_isc, [study] * 4))
+    assert len(study.runs[0].load.log) == len(study.runs) * len(study.subjects)
+    for other in found[1:]:
+        xr.testing.assert_identical(other, found[0])
 
 
 def test_folds_of_one_run():
