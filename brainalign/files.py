@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -75,7 +76,14 @@ def digest(value: object) -> str:
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in pieces; again only if it was written to since the last time."""
+    known = os.stat(path)
+    written = (known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns)
+    return _sha256(os.path.abspath(path), written)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: str, _written: tuple[int, ...]) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

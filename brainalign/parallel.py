@@ -3,10 +3,14 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 
 from tqdm.auto import tqdm
+
+# Numbers of threads, read when numpy or torch are imported.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def cpu_count() -> int:
@@ -29,9 +33,16 @@ def map_threads(function: Callable, items: Iterable) -> Iterator:
         yield from pool.map(function, items)
 
 
-def _single_threaded() -> None:
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
+@contextmanager
+def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes that are started meanwhile."""
+    saved = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
 
 
 def map_processes(function: Callable, items: Iterable, jobs: int | None = None, title: str = ""):
@@ -62,19 +73,16 @@ def map_processes(function: Callable, items: Iterable, jobs: int | None = None, 
     jobs = min(jobs or cpu_count(), max(len(items), 1))
     if jobs == 1:
         return [function(item) for item in progress(items, desc=title)]
-    saved = dict(os.environ)
-    _single_threaded()
-    try:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            futures = [pool.submit(function, item) for item in items]
-            try:
-                for done in progress(as_completed(futures), total=len(futures), desc=title):
-                    done.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-            return [future.result() for future in futures]
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+    context = multiprocessing.get_context("spawn")
+    with (
+        changed_environment(dict.fromkeys(THREAD_VARIABLES, "1")),
+        ProcessPoolExecutor(jobs, mp_context=context) as pool,
+    ):
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for done in progress(as_completed(futures), total=len(futures), desc=title):
+                done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in futures]

@@ -31,6 +31,8 @@ def test_checksums(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"brain" * 1000)
     assert files.file_sha256(path) == hashlib.sha256(b"brain" * 1000).hexdigest()
+    path.write_bytes(b"brain" * 999 + b"train")
+    assert files.file_sha256(path) == hashlib.sha256(b"brain" * 999 + b"train").hexdigest()
     assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
     assert files.digest([1]) != files.digest(["1"])
 

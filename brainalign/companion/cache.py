@@ -36,19 +36,20 @@ def module_path(name: str) -> Path:
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
 
 
-def _imported(source: str) -> set[str]:
+@cache
+def _imported(source: str) -> frozenset[str]:
     """Top-level names that a piece of Python imports; none where it is not Python."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return set()
+        return frozenset()
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    return names - {"brainalign"} - set(sys.stdlib_module_names)
+    return frozenset(names - {"brainalign"} - set(sys.stdlib_module_names))
 
 
 @cache
@@ -56,11 +57,14 @@ def _distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
+_version = cache(metadata.version)
+
+
 def package_versions(sources: Iterable[str]) -> dict[str, str]:
     """Versions of the installed packages that pieces of Python import, and of Python itself."""
     names = set().union(*map(_imported, sources))
     packages = {name for top in names for name in _distributions().get(top, [])}
-    found = {name: metadata.version(name) for name in sorted(packages, key=str.lower)}
+    found = {name: _version(name) for name in sorted(packages, key=str.lower)}
     return {"python": ".".join(map(str, sys.version_info[:3]))} | found
 
 
@@ -157,12 +161,20 @@ def read_modules(folder: Path) -> list[str]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
+def _provenance(folder: Path) -> dict:
+    """What is known of a kept page; empty where there is no complete one."""
+    path = folder / "provenance.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def recorded(folder: Path) -> dict | None:
     """What a kept page depended on; None where there is no complete page."""
-    path = folder / "provenance.json"
-    if not path.is_file():
-        return None
-    return json.loads(path.read_text(encoding="utf-8")).get("dependencies")
+    return _provenance(folder).get("dependencies")
+
+
+def seconds(execution: Execution) -> float:
+    """How long a page took when it was last executed; infinite where it never was."""
+    return _provenance(page_folder(execution)).get("seconds", float("inf"))
 
 
 def _differences(before: Mapping, now: Mapping) -> list[str]:
@@ -218,13 +230,18 @@ def _never_executed(execution: Execution) -> str:
     return f"parameters: never executed with this {_listed(min(kept, key=len))}"
 
 
-def refresh(execution: Execution) -> Path:
+def refresh(execution: Execution, warm: bool = False) -> Path:
     """Execute a page and keep it in place of the one kept before.
+
+    Parameters
+    ----------
+    execution, warm
+        As for `run.execute`.
 
     Returns
     -------
     pathlib.Path
-        Folder with NOTEBOOK.ipynb and results.
+        Folder with NOTEBOOK.ipynb and results, without figures.
 
     Raises
     ------
@@ -235,7 +252,7 @@ def refresh(execution: Execution) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     try:
-        execute(execution, folder)
+        execute(execution, folder, warm, figures=False)
         if target.exists():
             os.replace(target, folder.with_name(f"{folder.name}-old"))
         os.replace(folder, target)

@@ -23,6 +23,8 @@ from brainalign.errors import InputError
 from brainalign.files import atomic_path, output_folder
 
 CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
+# Set to "no" where figures are wanted on the page only.
+FIGURES_VARIABLE = "BRAINALIGN_FIGURES"
 LEFT_OUT = "left_out.json"
 _DPI = 192
 _PAGE_DPI = 96
@@ -31,7 +33,7 @@ _LEAST_P = "< 0.001"
 
 
 def show(fig, name: str, alt: str) -> None:
-    """Display a figure with its alt text, keep it as files, and close it.
+    """Display a figure with its alt text, keep it as files where they are asked for, and close it.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def show(fig, name: str, alt: str) -> None:
         metadata={"image/png": {"alt": alt, "width": width}},
         raw=True,
     )
-    if folder := output_folder():
+    if (folder := output_folder()) and os.environ.get(FIGURES_VARIABLE) != "no":
         _write(folder / "figures" / f"{name}.png", png)
         _write(folder / "figures" / f"{name}.svg", _image(fig, "svg"))
         _write(folder / "figures" / f"{name}.txt", f"{alt}\n".encode())

@@ -8,18 +8,19 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from brainalign.companion import DISK_FULL, WorkError, is_disk_full, provenance
 from brainalign.companion.availability import require
+from brainalign.companion.kernels import manager_class
 from brainalign.companion.notebooks import has_tag, notebook_path, parameters_cell, read_notebook
-from brainalign.companion.output import CHANGED_VARIABLE, LEFT_OUT
+from brainalign.companion.output import CHANGED_VARIABLE, FIGURES_VARIABLE, LEFT_OUT
 from brainalign.companion.parameters import changed, read_schema, resolve, rewrite_cell
 from brainalign.errors import InputError
 from brainalign.files import cache_folder, digest
@@ -77,7 +78,7 @@ def plan(notebook: str, values: Mapping, path: Path | None = None) -> Execution:
     return Execution(notebook, path, parameters, changed(schema, parameters))
 
 
-def execute(execution: Execution, folder: Path) -> None:
+def execute(execution: Execution, folder: Path, warm: bool = False, figures: bool = True) -> None:
     """Execute a notebook and leave it with its results in a folder.
 
     Parameters
@@ -87,6 +88,10 @@ def execute(execution: Execution, folder: Path) -> None:
     folder
         Empty folder; takes NOTEBOOK.ipynb, provenance.json, modules.json and whatever the
         notebook leaves.
+    warm
+        Whether its kernel comes from the server of `kernels`.
+    figures
+        Whether it leaves its figures as files, which are not needed for a page.
 
     Raises
     ------
@@ -101,7 +106,7 @@ def execute(execution: Execution, folder: Path) -> None:
     execution.log.parent.mkdir(parents=True, exist_ok=True)
     with open(execution.log, "w", encoding="utf-8") as log:
         try:
-            executed = _run_cells(source, execution, folder, log)
+            executed = _run_cells(source, execution, folder, log, warm, figures)
         except Exception as error:
             log.write(plain(traceback.format_exc()))
             raise _failure(error, source, execution) from None
@@ -125,7 +130,7 @@ def _left_out(folder: Path) -> list[str]:
     return tags
 
 
-def _run_cells(source, execution: Execution, folder: Path, log):
+def _run_cells(source, execution: Execution, folder: Path, log: IO[str], warm: bool, figures: bool):
     """Run the cells in a fresh kernel; the notebook with outputs."""
     import logging
 
@@ -140,6 +145,7 @@ def _run_cells(source, execution: Execution, folder: Path, log):
         environment = {
             "BRAINALIGN_OUTPUT": str(folder.resolve()),
             CHANGED_VARIABLE: json.dumps(execution.changed),
+            FIGURES_VARIABLE: "yes" if figures else "no",
             "IPYTHONDIR": private,
             "PYTHONHASHSEED": "0",
         }
@@ -151,39 +157,12 @@ def _run_cells(source, execution: Execution, folder: Path, log):
             language="python",
             progress_bar=False,
             request_save_on_cell_execute=False,
-            kernel_manager_class=_kernel_manager(Path(private), environment, log),
+            kernel_manager_class=manager_class(Path(private), environment, log, warm),
         )
 
 
 def _socket_folder() -> str | None:
     return None if len(tempfile.gettempdir()) < _LONGEST_SOCKET_FOLDER else "/tmp"
-
-
-def _kernel_manager(private: Path, environment: Mapping, log) -> type:
-    """Manager class for one kernel: this very Python, private sockets, output into the log.
-
-    Sockets in a private folder cannot collide when notebooks run side by side, which TCP ports
-    do, and a kernel called "python3" in the user's home cannot take this Python's place.
-    """
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
-
-    class Manager(AsyncKernelManager):
-        def __init__(self, **options):
-            if sys.platform != "win32":
-                options |= {"transport": "ipc"}
-            super().__init__(**options, connection_file=str(private / "kernel.json"))
-
-        @property
-        def kernel_spec(self):
-            return KernelSpec(resource_dir="", **get_kernel_dict())
-
-        def start_kernel(self, **options):
-            options["env"] = {**os.environ, **options.get("env", {}), **environment}
-            return super().start_kernel(**options, stdout=log, stderr=log)
-
-    return Manager
 
 
 def _failure(error: Exception, source, execution: Execution) -> WorkError:
