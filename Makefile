@@ -3,7 +3,7 @@
 #   make book     execute what is out of date, build the website
 #   make test     run the tests
 #   make lint     check format and style
-#   make bench    compare with other libraries
+#   make bench    compare with other libraries, some 20 minutes; QUICK=1 makes it a minute
 #   make serve    show the website at http://localhost:8000
 #   make clean    remove the website and executed pages; make distclean: .venv and all results too
 
@@ -35,7 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
 bench: $(INSTALLED)
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html $(PORT)

@@ -1,160 +1,220 @@
-"""Nested leave-one-run-out ridge: time and agreement against himalaya, in the same run.
+"""Nested leave-one-run-out ridge: time, memory and agreement beside others, in the same run.
 
-    python benchmarks/bench_ridge.py                                  about a minute on two cores
-    python benchmarks/bench_ridge.py --voxels 5000 --repeats 3
-    python benchmarks/bench_ridge.py --alone --voxels 25870           no peers, absolute times
+    python benchmarks/bench_ridge.py --quick
+    python benchmarks/bench_ridge.py --features 768 --voxels 5000
+    py-spy record --subprocesses -o my-profile.svg -- python benchmarks/bench_ridge.py --alone
 
 himalaya is asked fold by fold, as a user would: its cross-validation over the training runs, then
-the prediction of the run that was left out. Times are the best of the repeats; what counts is the
-ratio, since seconds depend on the machine and on what else it does.
+the prediction of the run that was left out. Every fold is the same work, so one or two of them are
+measured and multiplied. Of scikit-learn and of the authors' loop only parts are measured.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
-from himalaya.backend import set_backend
-from himalaya.kernel_ridge import KernelRidgeCV
-from himalaya.ridge import GroupRidgeCV, RidgeCV
-from himalaya.scoring import correlation_score
+import simulated
+from measure import in_fresh_process, print_rows, row
+from ridge_peers import (
+    ALPHAS,
+    HIMALAYA,
+    authors_parts,
+    himalaya_fold,
+    himalaya_scores,
+    sklearn_parts,
+)
+from simulated import Size
 
-from brainalign.ridge import RATIOS, banded_leave_one_run_out, leave_one_run_out
-from brainalign.study import standardise
-
-ALPHAS = np.logspace(2, 7, 16)
-N_NUISANCE = 3
+FULL = tuple(Size(simulated.SCANS, features, 25_870) for features in (768, 2048, 4096))
+QUICK = (Size((100,) * 9, 256, 2000),)
+_WARM_UP = Size((20, 20, 20), 8, 16)
+_REFERENCE_VOXELS = 200
+OURS = {"all": "brainalign, exact", "sample": "brainalign, sampled search"}
 
 
 @dataclass(frozen=True)
-class Case:
-    """One comparison; sizes are per run, voxels as a share of those asked for."""
+class Mode:
+    """How alpha is chosen: runs that validate, and whether every voxel has its own."""
 
-    peer: type
-    n_features: int
-    n_runs: int
-    n_scans: int
-    share: float = 1.0
+    name: str
+    validation: str
     per_voxel: bool = False
+    peer_folds: int = 1
+
+    def inner_runs(self, n_runs: int) -> int:
+        """Validation runs of a fold."""
+        return n_runs - 1 if self.validation == "all" else 1
 
 
-CASES = (
-    Case(RidgeCV, 16, 9, 285),
-    Case(RidgeCV, 128, 9, 285),
-    Case(RidgeCV, 128, 9, 285, per_voxel=True),
-    Case(KernelRidgeCV, 1024, 5, 150),
-    Case(GroupRidgeCV, 64, 5, 150, share=0.5),
-)
+ONE = Mode("one validation run", "first", peer_folds=2)
+NESTED = Mode("nested", "all")
+PER_VOXEL = Mode("nested, alpha per voxel", "all", per_voxel=True)
 
 
-def simulate(case: Case, n_voxels: int, seed: int = 0) -> tuple[list, list]:
-    """Slow regressors, as a haemodynamic response leaves them, and voxels that follow them."""
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(size=(case.n_features, n_voxels)) / np.sqrt(case.n_features)
-    X, Y = [], []
-    for _ in range(case.n_runs):
-        white = rng.normal(size=(case.n_scans + 5, case.n_features))
-        x = standardise(sum(white[k : k + case.n_scans] for k in range(6)))
-        X.append(x)
-        Y.append(standardise(x @ weights + 3 * rng.normal(size=(case.n_scans, n_voxels))))
-    return X, Y
+def _ours(folder: Path, size: Size, mode: Mode, search: str) -> Callable[[], Any]:
+    from brainalign.ridge import leave_one_run_out
 
-
-def fit_ours(case: Case, X: list, Y: list) -> np.ndarray:
-    """Scores (fold, voxel) by brainalign."""
-    options = {"alphas": ALPHAS, "per_voxel_alpha": case.per_voxel}
-    if case.peer is GroupRidgeCV:
-        bands = [[x[:, :-N_NUISANCE] for x in X], [x[:, -N_NUISANCE:] for x in X]]
-        return banded_leave_one_run_out(bands, Y, **options)[0].r
-    return leave_one_run_out(X, Y, **options).r
-
-
-def fit_peer(case: Case, X: list, Y: list) -> np.ndarray:
-    """Scores (fold, voxel) by himalaya, fold by fold."""
-    return np.stack([_peer_fold(case, X, Y, fold) for fold in range(case.n_runs)])
-
-
-def _peer_fold(case: Case, X: list, Y: list, fold: int) -> np.ndarray:
-    runs = [run for run in range(case.n_runs) if run != fold]
-    ends = np.cumsum([0, *(len(X[run]) for run in runs)])
-    everything = np.arange(ends[-1])
-    held = [everything[start:stop] for start, stop in pairwise(ends)]
-    splits = [(np.setdiff1d(everything, part), part) for part in held]
-    params = {"local_alpha": case.per_voxel, "score_func": correlation_score}
-    x, y = (np.vstack([values[run] for run in runs]) for values in (X, Y))
-    if case.peer is GroupRidgeCV:
-        weights = np.array([[1, ratio] for ratio in RATIOS], dtype=np.float32)
-        weights /= weights.sum(1, keepdims=True)
-        params |= {"n_iter": weights, "alphas": ALPHAS, "progress_bar": False, "warn": False}
-        model = GroupRidgeCV("input", solver_params=params, cv=splits)
-        predicted = model.fit(_bands(x), y).predict(_bands(X[fold]))
-    else:
-        model = case.peer(alphas=ALPHAS, solver_params=params, cv=splits)
-        predicted = model.fit(x, y).predict(X[fold])
-    predicted = torch.as_tensor(np.asarray(predicted))
-    return np.asarray(correlation_score(torch.as_tensor(Y[fold]), predicted))
-
-
-def _bands(x: np.ndarray) -> list[np.ndarray]:
-    return [x[:, :-N_NUISANCE], x[:, -N_NUISANCE:]]
-
-
-def best_time(function: Callable, repeats: int) -> tuple[float, np.ndarray]:
-    """Shortest time of some calls in seconds, and the result."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
-    return min(times), result
-
-
-def compare(case: Case, n_voxels: int, repeats: int, alone: bool) -> dict[str, object]:
-    """One row of the table."""
-    n_voxels = max(int(n_voxels * case.share), 2)
-    X, Y = simulate(case, n_voxels)
-    seconds, ours = best_time(lambda: fit_ours(case, X, Y), repeats)
-    row = {
-        "peer": case.peer.__name__,
-        "alpha": "per voxel" if case.per_voxel else "global",
-        "features": case.n_features,
-        "runs x scans": f"{case.n_runs} x {case.n_scans}",
-        "voxels": n_voxels,
-        "brainalign s": round(seconds, 2),
+    options = {
+        "alphas": ALPHAS,
+        "per_voxel_alpha": mode.per_voxel,
+        "validation": mode.validation,
+        "alpha_search": search,
     }
-    if alone:
-        return row
-    peer_seconds, peer = best_time(lambda: fit_peer(case, X, Y), 1)
-    difference = np.abs(ours - peer)
-    return row | {
-        "himalaya s": round(peer_seconds, 2),
-        "ratio": f"{seconds / peer_seconds:.3f}",
-        "times faster": round(peer_seconds / seconds, 1),
-        "median |dr|": f"{np.median(difference):.0e}",
-        "max |dr|": f"{difference.max():.0e}",
-    }
+    leave_one_run_out(*simulated.read(folder, _WARM_UP), **options)
+    X, Y = simulated.read(folder, size)
+
+    def fit() -> tuple[np.ndarray, np.ndarray]:
+        result = leave_one_run_out(X, Y, **options)
+        return result.r, result.alpha
+
+    return fit
+
+
+def _himalaya(folder: Path, size: Size, mode: Mode, name: str) -> Callable[[], Any]:
+    options = {"validation": mode.validation, "per_voxel": mode.per_voxel}
+    himalaya_fold(name, *simulated.read(folder, _WARM_UP), 0, **options)
+    X, Y = simulated.read(folder, size)
+    return lambda: [himalaya_fold(name, X, Y, fold, **options) for fold in range(mode.peer_folds)]
+
+
+def _parts(folder: Path, size: Size, parts: Callable, *arguments: int) -> Callable[[], Any]:
+    parts(*simulated.read(folder, _WARM_UP), *(min(number, 2) for number in arguments))
+    X, Y = simulated.read(folder, size)
+    return lambda: parts(X, Y, *arguments)
+
+
+def whole(parts: dict[str, float], counts: dict[str, int]) -> float:
+    """Seconds of a whole layer: how often each of its measured parts comes in it."""
+    return sum(parts[name] * count for name, count in counts.items())
+
+
+def sklearn_counts(n_runs: int, mode: Mode) -> dict[str, int]:
+    """How often scikit-learn scores an alpha on a run, and fits again at the chosen one."""
+    return {"search": n_runs * mode.inner_runs(n_runs) * len(ALPHAS), "refit": n_runs}
+
+
+def authors_counts(n_runs: int, n_voxels: int) -> dict[str, int]:
+    """Fits and correlations of the authors' loop: every alpha and the chosen one again."""
+    n_fits = n_runs * (len(ALPHAS) + 1)
+    return {"fit": n_fits, "correlate": n_fits * n_voxels}
+
+
+def _largest_difference(folder: Path, size: Size, r: np.ndarray, alpha: np.ndarray) -> float:
+    """Largest difference of a score from himalaya's in double precision, in the first fold."""
+    X, Y = simulated.read(folder, size)
+    some = np.linspace(0, size.voxels - 1, min(_REFERENCE_VOXELS, size.voxels)).astype(int)
+    chosen = alpha[0, some] if alpha.ndim == 2 else float(alpha[0])
+    reference = himalaya_scores(X, [run[:, some] for run in Y], 0, chosen)
+    return float(np.abs(reference - r[0, some]).max())
+
+
+def _operations(folder: Path, size: Size, mode: Mode) -> float:
+    """Operations of the exact fit, with the functions shared by all penalties as they are found."""
+    from brainalign.ridge import count_operations
+    from brainalign.ridge.shrinkage import shrink
+
+    training = np.vstack(simulated.read(folder, size)[0][2:]).astype(np.float64)
+    gram = training.T @ training if size.features < len(training) else training @ training.T
+    values = np.linalg.eigvalsh(gram)
+    values = values[values > 1e-12 * values[-1]]
+    found = shrink(values, ALPHAS)
+    shared = (found.multiplications / len(values), found.combinations.shape[1] * found.combined)
+    counted = (size.scans, size.features, size.voxels, len(ALPHAS), mode.validation, shared)
+    return count_operations(*counted).total
+
+
+def _own_row(folder: Path, size: Size, mode: Mode, search: str) -> tuple[dict, np.ndarray]:
+    """A row of brainalign, and the alphas that it chose."""
+    timing, (r, alpha) = in_fresh_process(_ours, folder, size, mode, search)
+    options = {}
+    if search == "all":
+        options["flops"] = _operations(folder, size, mode)
+        options["max_difference"] = _largest_difference(folder, size, r, alpha)
+    return row("ridge", case_name(size, mode), OURS[search], timing, **options), alpha
+
+
+def _himalaya_row(folder: Path, size: Size, mode: Mode, name: str) -> dict:
+    timing, _ = in_fresh_process(_himalaya, folder, size, mode, name)
+    n_runs = len(size.scans)
+    seconds = timing.seconds * n_runs / mode.peer_folds
+    how = f"{mode.peer_folds} of {n_runs} folds"
+    return row("ridge", case_name(size, mode), f"himalaya {name}", timing, seconds, how)
+
+
+def _sklearn_rows(folder: Path, size: Size, modes: Sequence[Mode]) -> Iterator[dict]:
+    timing, parts = in_fresh_process(_parts, folder, size, sklearn_parts, 2)
+    for mode in modes:
+        seconds = whole(parts, sklearn_counts(len(size.scans), mode))
+        how = f"1 fold, 1 inner run, 2 of {len(ALPHAS)} alphas"
+        yield row("ridge", case_name(size, mode), "scikit-learn", timing, seconds, how)
+
+
+def _authors_row(folder: Path, size: Size) -> dict:
+    some = min(1000, size.voxels)
+    timing, parts = in_fresh_process(_parts, folder, size, authors_parts, some)
+    seconds = whole(parts, authors_counts(len(size.scans), size.voxels))
+    how = f"1 fold, 1 of {len(ALPHAS)} alphas, correlation of {some:,} voxels"
+    return row("ridge", case_name(size, ONE), "authors' loop", timing, seconds, how)
+
+
+def case_name(size: Size, mode: Mode) -> str:
+    """What the rows of one comparison have in common."""
+    return f"{size.features:,} features, {mode.name}"
+
+
+def mode_rows(
+    folder: Path, size: Size, mode: Mode, peers: Sequence[str] = HIMALAYA
+) -> Iterator[dict]:
+    """Rows of brainalign and himalaya in turn, so that a slow minute of the machine hits both."""
+    exact, alpha = _own_row(folder, size, mode, "all")
+    yield exact
+    for name in peers:
+        yield _himalaya_row(folder, size, mode, name)
+    if not mode.per_voxel:
+        sampled, found = _own_row(folder, size, mode, "sample")
+        how = f"all; same alpha as the exact fit in {np.sum(found == alpha)} of {len(alpha)} folds"
+        yield sampled | {"how": how}
+
+
+def size_rows(folder: Path, size: Size, alone: bool = False) -> Iterator[dict]:
+    """All rows of one size.
+
+    The class of himalaya that is faster with one validation run stands for it in the other modes.
+    """
+    for data in (size, _WARM_UP):
+        simulated.write(folder, data)
+    one = list(mode_rows(folder, size, ONE, () if alone else HIMALAYA))
+    yield from one
+    peers = [entry for entry in one if entry["who"].startswith("himalaya")]
+    best = [min(peers, key=lambda entry: entry["seconds"])["who"].split()[1]] if peers else []
+    for mode in (NESTED, PER_VOXEL):
+        yield from mode_rows(folder, size, mode, best)
+    if not alone:
+        yield from _sklearn_rows(folder, size, (ONE, NESTED))
+        yield _authors_row(folder, size)
+
+
+def rows(quick: bool = False, sizes: Sequence[Size] = (), alone: bool = False) -> Iterator[dict]:
+    """All rows, as they are measured."""
+    for size in sizes or (QUICK if quick else FULL):
+        with TemporaryDirectory() as folder:
+            yield from size_rows(Path(folder), size, alone)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--voxels", type=int, default=500)
-    parser.add_argument("--features", type=int, help="only cases with so many features")
-    parser.add_argument("--repeats", type=int, default=2, help="of brainalign; peers run once")
+    parser.add_argument("--quick", action="store_true", help="small sizes, half a minute")
+    parser.add_argument("--features", type=int, nargs="+", help="instead of the usual ones")
+    parser.add_argument("--voxels", type=int, default=FULL[0].voxels)
     parser.add_argument("--alone", action="store_true", help="brainalign without its peers")
-    options = parser.parse_args()
-    set_backend("torch")
-    chosen = [case for case in CASES if options.features in (None, case.n_features)]
-    if not chosen:
-        parser.error(f"no case has {options.features} features")
-    compare(Case(RidgeCV, 4, 3, 20), 10, 1, options.alone)
-    rows = [compare(case, options.voxels, options.repeats, options.alone) for case in chosen]
-    print(f"torch with {torch.get_num_threads()} threads, alphas logspace(2, 7, 16)\n")
-    print(pd.DataFrame(rows).to_string(index=False))
+    chosen = parser.parse_args()
+    sizes = [Size(simulated.SCANS, n, chosen.voxels) for n in chosen.features or ()]
+    print_rows(rows(chosen.quick, sizes, chosen.alone))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Block permutation: time and agreement against permuting the responses one by one.
 
-    python benchmarks/bench_significance.py                    half a minute on two cores
-    python benchmarks/bench_significance.py --voxels 26000
+    python benchmarks/bench_significance.py --quick
 
 The peer does what scripts of the field do: it permutes the blocks of the responses and correlates
 them with the predictions again, for every permutation. What counts is the ratio of the times.
 """
 
 import argparse
-import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
+from measure import in_fresh_process, print_rows, row
 
 from brainalign.significance import BLOCK, block_permutation
 from brainalign.study import standardise
@@ -37,31 +39,37 @@ def one_by_one(
     return null / len(measured)
 
 
-def timed(function, *arguments):
-    """Result and seconds."""
-    start = time.perf_counter()
-    result = function(*arguments)
-    return result, time.perf_counter() - start
+def _ours(predicted: list, measured: list, n_permutations: int, rng: np.random.Generator):
+    return block_permutation(predicted, measured, n_permutations, rng)[1]
+
+
+def _prepare(function: Callable, n_voxels: int, n_permutations: int) -> Callable[[], np.ndarray]:
+    rng = np.random.default_rng(0)
+    shape = (N_SCANS, n_voxels)
+    predicted = [rng.standard_normal(shape, dtype=np.float32) for _ in range(N_FOLDS)]
+    measured = [values + rng.standard_normal(shape, dtype=np.float32) for values in predicted]
+    function(*([run[:, :2] for run in runs] for runs in (predicted, measured)), 2, rng)
+    return partial(function, predicted, measured, n_permutations, np.random.default_rng(1))
+
+
+def rows(quick: bool = False) -> list[dict[str, Any]]:
+    """Rows of one comparison, of few permutations where it has to be quick."""
+    n_voxels, n_permutations = (500, 200) if quick else (3000, 1000)
+    ours, null = in_fresh_process(_prepare, _ours, n_voxels, n_permutations)
+    peer, theirs = in_fresh_process(_prepare, one_by_one, n_voxels, n_permutations)
+    both = ("block permutation", f"{n_voxels:,} voxels, {n_permutations:,} permutations")
+    difference = float(np.abs(null - theirs).max())
+    return [
+        row(*both, "brainalign", ours, max_difference=difference),
+        row(*both, "one by one", peer),
+    ]
 
 
 def main() -> None:
-    """Print times, their ratio and the largest difference of a score."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--voxels", type=int, default=3000)
-    parser.add_argument("--permutations", type=int, default=1000)
-    chosen = parser.parse_args()
-    rng = np.random.default_rng(0)
-    shape = (N_SCANS, chosen.voxels)
-    predicted = [rng.standard_normal(shape, dtype=np.float32) for _ in range(N_FOLDS)]
-    measured = [values + rng.standard_normal(shape, dtype=np.float32) for values in predicted]
-    arguments = (predicted, measured, chosen.permutations)
-    (_, ours), seconds = timed(block_permutation, *arguments, np.random.default_rng(1))
-    theirs, peer = timed(one_by_one, *arguments, np.random.default_rng(1))
-    print(
-        f"{chosen.voxels} voxels, {N_FOLDS} x {N_SCANS} scans, {chosen.permutations} permutations"
-    )
-    print(f"brainalign {seconds:.1f} s, one by one {peer:.1f} s, ratio {seconds / peer:.3f}")
-    print(f"largest difference of a score {np.abs(ours - theirs).max():.1e}")
+    parser.add_argument("--quick", action="store_true", help="few voxels and permutations")
+    print_rows(rows(parser.parse_args().quick))
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ def test_status_names_what_changed(inside, part, change, expected):
 
 def test_only_looks_at_the_pages_named(inside, monkeypatch):
     monkeypatch.setattr(cache, "stale_reasons", lambda execution: ["changed"])
-    monkeypatch.setattr(book, "map_processes", lambda function, items, *rest: [None for _ in items])
+    monkeypatch.setattr(book, "_refresh_all", lambda todo, jobs: [])
     pages, said = {"tiny": book.plan_pages()["tiny"]}, []
     assert book.execute_stale(pages, only=[], say=said.append) == 0
     assert book.execute_stale(pages, only=["tiny"], say=said.append) == 2
@@ -269,7 +269,7 @@ def test_a_page_that_fails_keeps_the_one_before(inside, monkeypatch):
     folder = cache.page_folder(execution)
     before = sorted(folder.rglob("*"))
 
-    def fail(execution, folder):
+    def fail(execution, folder, warm, figures):
         (folder / "half").write_text("")
         raise WorkError("failed", None)
 

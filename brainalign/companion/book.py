@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
 
-from brainalign.companion import DISK_FULL, WorkError, cache, says_disk_full
+from brainalign.companion import DISK_FULL, WorkError, cache, kernels, says_disk_full
 from brainalign.companion.availability import in_words, lacks, note
 from brainalign.companion.compose import Part, compose
 from brainalign.companion.notebooks import (
@@ -23,9 +24,11 @@ from brainalign.companion.project import book_settings, launch_links, read_proje
 from brainalign.companion.run import Execution, plain, plan
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, file_sha256
-from brainalign.parallel import cpu_count, map_processes
+from brainalign.parallel import cpu_count, progress
 
 _EXECUTED = Path("book/executed")
+# What the page that reads most, the reliability of the testbed, takes.
+MEMORY_OF_PAGE = 4 * 2**30
 _BUILDERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "pydata-sphinx-theme")
 
 
@@ -99,13 +102,35 @@ def plan_pages(changes: Mapping[str, Mapping] | None = None) -> dict[str, list[E
     return pages
 
 
-def _refresh(execution: Execution) -> WorkError | None:
-    """Execute one page in a worker; a failure comes back, so that the other pages go on."""
+def _refresh(execution: Execution, warm: bool) -> WorkError | None:
+    """Execute one page; a failure comes back, so that the other pages go on."""
     try:
-        cache.refresh(execution)
+        cache.refresh(execution, warm)
     except WorkError as failure:
         return failure
     return None
+
+
+def _refresh_all(todo: Sequence[Execution], jobs: int) -> list[WorkError]:
+    """Execute pages side by side, each in a kernel of its own; what failed comes back."""
+    if len(todo) < 2:
+        return list(filter(None, (_refresh(execution, warm=False) for execution in todo)))
+    warm = kernels.start_server()
+    with ThreadPoolExecutor(jobs) as pool:
+        started = [pool.submit(_refresh, execution, warm) for execution in todo]
+        try:
+            done = progress(as_completed(started), total=len(started), desc="notebooks")
+            return [failure for one in done if (failure := one.result())]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.stop_all()
+            raise
+
+
+def _side_by_side() -> int:
+    import psutil
+
+    return max(1, min(cpu_count() + 1, psutil.virtual_memory().total // MEMORY_OF_PAGE))
 
 
 def execute_stale(
@@ -121,7 +146,8 @@ def execute_stale(
     pages
         From `plan_pages`.
     jobs
-        Notebooks side by side; by default one for every two cores, because each uses threads.
+        Notebooks side by side; by default as many as memory allows, and at most one more than
+        there are cores, because a kernel that starts or ends leaves its core idle.
     only
         Notebooks to look at; others are executed only if they never were.
     say
@@ -149,8 +175,11 @@ def execute_stale(
             if reasons := cache.stale_reasons(execution):
                 todo.append(execution)
                 say(f"{label(execution)}: {'; '.join(reasons)}")
-    failures = map_processes(_refresh, todo, jobs or max(1, cpu_count() // 2), "notebooks")
-    for failure in filter(None, failures):
+            if len(todo) == 2:
+                kernels.start_server()  # which imports while the other pages are looked at
+    # The longest first, so that no core is left without work before the end.
+    todo.sort(key=cache.seconds, reverse=True)
+    for failure in _refresh_all(todo, jobs or _side_by_side()):
         raise failure
     return len(todo)
 
@@ -289,8 +318,12 @@ def make_book(
     pathlib.Path
         The website's index.html.
     """
+    from brainalign.companion import speed
+
     _check_known(only or [], "--only")
     pages = plan_pages(changes)
     execute_stale(pages, jobs, only, say)
     write_pages(pages)
+    # After the notebooks, so that they do not disturb a benchmark.
+    speed.write_page(book_root(), say)
     return build(book_root())
