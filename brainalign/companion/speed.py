@@ -158,7 +158,7 @@ def _about(results: dict[str, Any]) -> str:
         lines.append(
             ":::{admonition} The quick version\n:class: warning\nThese are small sizes, measured "
             "when the book was built; there overheads count for more. Those of the paper take some "
-            "twenty minutes:\n\n```bash\npython benchmarks/run.py\nbrainalign book\n```\n:::"
+            "forty minutes:\n\n```bash\npython benchmarks/run.py\nbrainalign book\n```\n:::"
         )
     if results["code"] != code_digest():
         lines.append("The code has changed since then.")
