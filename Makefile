@@ -3,7 +3,7 @@
 #   make book     execute what is out of date, build the website
 #   make test     run the tests
 #   make lint     check format and style
-#   make bench    compare with other libraries, some 40 minutes; QUICK=1 makes it a minute
+#   make bench    compare with other libraries, some 40 minutes; QUICK=1 makes it two
 #   make serve    show the website at http://localhost:8000
 #   make clean    remove the website and executed pages; make distclean: .venv and all results too
 

@@ -1,7 +1,7 @@
 """All benchmarks in one run: one table, and a file that the book's page about speed shows.
 
 python benchmarks/run.py            some forty minutes on two idle cores
-python benchmarks/run.py --quick    one or two minutes, small sizes
+python benchmarks/run.py --quick    some two minutes, small sizes
 """
 
 import argparse

@@ -77,7 +77,7 @@ def write_page(root: Path, say=print) -> Path | None:
     if not path.is_file():
         path = results_path(quick=True)
     if not path.is_file():
-        say("speed: no benchmark has run here; the quick one takes about a minute")
+        say("speed: no benchmark has run here; the quick one takes some two minutes")
         _run_quick(root)
     target = root / GENERATED
     mark = f"% {digest([file_sha256(path), file_sha256(__file__), code_digest()])}\n"
