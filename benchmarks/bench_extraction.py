@@ -24,7 +24,7 @@ import numpy as np
 from measure import Timing, in_fresh_process, print_rows, row
 
 from brainalign.activations import ActivationSettings, _read_run, assign_windows, extract
-from brainalign.alignment import locate_words, token_ranges
+from brainalign.alignment import tokenise
 from brainalign.models import MINILM, ZOO, available, describe, model_folder
 from brainalign.states import Precision, Reader, probe
 from brainalign.studies import load_study
@@ -136,12 +136,7 @@ def reading(case: Case) -> Iterator[tuple[Reader, np.ndarray, np.ndarray, np.nda
     language_model = load_language_model(case.model)
     reader = probe(language_model)
     for run in case.load().runs:
-        encoded = language_model.tokenizer(
-            run.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        words, ids = run.words["word"].tolist(), np.array(encoded["input_ids"])
-        spans, _ = locate_words(words, run.text)
-        tokens = token_ranges(spans, np.array(encoded["offset_mapping"]), words)
+        ids, tokens, _ = tokenise(run.words["word"].tolist(), run.text, language_model.tokenizer)
         windows, ranges, _ = assign_windows(tokens, len(ids), reader, case.settings())
         yield reader, ids, windows, ranges
 

@@ -20,7 +20,6 @@ import numpy as np
 import simulated
 from measure import in_fresh_process, print_rows, row
 from ridge_peers import (
-    ALPHAS,
     HIMALAYA,
     authors_parts,
     himalaya_fold,
@@ -28,6 +27,8 @@ from ridge_peers import (
     sklearn_parts,
 )
 from simulated import Size
+
+from brainalign.ridge import ALPHAS
 
 FULL = tuple(Size(simulated.SCANS, features, 25_870) for features in (768, 2048, 4096))
 QUICK = (Size((100,) * 9, 256, 2000),)

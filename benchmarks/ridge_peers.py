@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-ALPHAS = np.logspace(2, 7, 16)
+from brainalign.ridge import ALPHAS
+
 Runs = list[np.ndarray]
 HIMALAYA = ("RidgeCV", "KernelRidgeCV")
 

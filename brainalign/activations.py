@@ -11,14 +11,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from brainalign.alignment import is_empty, locate_words, token_ranges, word_pooling
+from brainalign.alignment import is_empty, tokenise, word_pooling
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
-from brainalign.loading import LanguageModel, load_language_model, quiet_transformers
+from brainalign.loading import LanguageModel, load_language_model
 from brainalign.models import Baseline, check_name, fingerprint, parse_baseline
 from brainalign.parallel import progress
 from brainalign.states import Precision, Reader, probe, read_words
@@ -70,7 +70,7 @@ class ActivationSettings:
         choices = {
             "word_vector": ("mean", "last"),
             "empty_words": ("zero", "next"),
-            "precision": ("float32", "bfloat16"),
+            "precision": get_args(Precision),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
@@ -174,14 +174,9 @@ def _read_run(
     run: Run, language_model: LanguageModel, reader: Reader, settings: ActivationSettings
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Vectors of a run's words, float32 of shape (layer, word, unit), and how they were made."""
-    words = run.words["word"].tolist()
-    spans, n_skipped = locate_words(words, run.text)
-    with quiet_transformers():
-        encoded = language_model.tokenizer(
-            run.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-    ids, offsets = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])
-    ranges = token_ranges(spans, offsets.reshape(-1, 2), words)
+    ids, ranges, n_skipped = tokenise(
+        run.words["word"].tolist(), run.text, language_model.tokenizer
+    )
     windows, ranges, context = assign_windows(ranges, len(ids), reader, settings)
     pooling = word_pooling(ranges, int((windows[:, 1] - windows[:, 2]).sum()), settings.word_vector)
     vectors = read_words(

@@ -7,12 +7,13 @@ error, never a guess.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from brainalign.errors import InputError
+from brainalign.loading import quiet_transformers
 
 # Characters that are written in several ways; each is replaced by one, so that places stay.
 _ONE_WAY = str.maketrans("\u2019\u2018\u02bc\u201c\u201d\u2013\u2014\u2011", "'''\"\"---")
@@ -107,6 +108,41 @@ def token_ranges(spans: np.ndarray, offsets: np.ndarray, words: Sequence[object]
             "unknown token or a byte alphabet."
         )
     return np.where(empty[:, None], 0, np.column_stack([first, stop]))
+
+
+def tokenise(
+    words: Sequence[object], text: str, tokenizer: Any
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Tokens of a text, and those of each of its words.
+
+    Parameters
+    ----------
+    words, text
+        See `locate_words`.
+    tokenizer
+        A fast one.
+
+    Returns
+    -------
+    ids : numpy.ndarray of int
+        Shape (n_tokens,), without the tokens that the tokenizer adds.
+    ranges : numpy.ndarray of int
+        Shape (n_words, 2), from `token_ranges`.
+    n_skipped : int
+        Written words that no row of the table stands for.
+
+    Raises
+    ------
+    InputError
+        As `locate_words` and `token_ranges`.
+    """
+    spans, n_skipped = locate_words(words, text)
+    with quiet_transformers():
+        encoded = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+    ids, offsets = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])
+    return ids, token_ranges(spans, offsets.reshape(-1, 2), words), n_skipped
 
 
 def word_pooling(

@@ -94,22 +94,19 @@ class Separate:
     Attributes
     ----------
     matrices : list
-        Requests, and for each the matrices (float32) that predict its scored runs: (scan, scan of
-        a stretch of training runs) for every stretch.
-    lengths : tuple of int
-        Scans of each run.
+        Requests, and for each the stretches of its training scans and the matrices (float32) that
+        predict its scored runs: (scan, scan of a stretch) for every stretch.
     """
 
-    matrices: "list[tuple[Request, list[list[Tensor]]]]"
-    lengths: tuple[int, ...]
+    matrices: "list[tuple[Request, list[slice], list[list[Tensor]]]]"
 
     def correlations(self, measured: "tuple[Tensor, ...]") -> "Iterator[tuple[Request, Tensor]]":
         """Requests and their correlations (scored, voxel) in a block of voxels."""
         import torch
 
         everything = torch.cat(measured)
-        for request, of_runs in self.matrices:
-            parts = [everything[stretch] for stretch in stretches(self.lengths, request.left_out)]
+        for request, training, of_runs in self.matrices:
+            parts = [everything[stretch] for stretch in training]
             found = []
             for run, matrices in zip(request.scored, of_runs, strict=True):
                 predicted = matrices[0] @ parts[0]
@@ -222,10 +219,11 @@ def _separate(
             of_i, of_j = training(i, request.left_out), training(j, request.left_out)
             found[j] = of_j + second[j, i] @ (of_i + hat[i][j] @ of_j)
             found[i] = of_i + hat[i][j] @ found[j] if i in request.scored else None
-        widths = [part.stop - part.start for part in stretches(lengths, request.left_out)]
+        parts = stretches(lengths, request.left_out)
+        widths = [part.stop - part.start for part in parts]
         split = [found[run].float().split(widths, dim=1) for run in request.scored]
-        made.append((request, [[m.contiguous() for m in matrices] for matrices in split]))
-    return Separate(made, lengths)
+        made.append((request, parts, [[m.contiguous() for m in matrices] for matrices in split]))
+    return Separate(made)
 
 
 def stretches(lengths: Sequence[int], left_out: Sequence[int]) -> list[slice]:

@@ -144,19 +144,24 @@ def _small_blocks(basis: Basis) -> dict[str, int]:
 def _cross_products(
     work: Worker, regressors: Regressors, responses: Responses, few: bool
 ) -> "Tensor | None":
-    """XᵀY of every run, (run, regressor, voxel), or of all; None where the kernel is used."""
+    """XᵀY of every run and last their sum, (run, regressor, voxel), or of all runs together.
+
+    None where the kernel is used.
+    """
     import torch
 
     if _is_dual(regressors):
         return None
     x = regressors.values.float()
     runs = x.split(regressors.lengths) if few else [x]
-    cross = work.zeros(len(runs), x.shape[1], responses.n_voxels)
+    cross = work.zeros(len(runs) + few, x.shape[1], responses.n_voxels)
 
     def fill(block: slice) -> None:
         y = responses.block(block)
         for k, values in enumerate(runs):
             torch.matmul(values.T, y[k] if few else torch.cat(y), out=cross[k, :, block])
+        if few:
+            torch.sum(cross[:-1, :, block], 0, out=cross[-1, :, block])
 
     work.over_blocks(fill, responses.n_voxels, BLOCK)
     return cross if few else cross[0]
@@ -298,13 +303,13 @@ def _from_predictions(
 
 
 def _from_cross_products(basis: Basis, lengths: tuple[int, ...], cross: "Tensor") -> "Tensor":
-    """The same from wᵀXᵀy and |z|²; `cross` has the dimensions (run, regressor, voxel)."""
+    """The same from wᵀXᵀy and |z|²; `cross` is from `_cross_products`."""
     import torch
 
     request = basis.request
     left_out = sum(cross[run] for run in request.left_out)
     scored = [cross[run] for run in request.scored]
-    trained, *scored = basis.rotation @ torch.stack([cross.sum(0) - left_out, *scored])
+    trained, *scored = basis.rotation @ torch.stack([cross[-1] - left_out, *scored])
     numerator = basis.factors @ (trained * torch.stack(scored))
     squares = trained.new_zeros(numerator.transpose(0, 1).shape)
     for rows, z in _applied(basis, trained):
