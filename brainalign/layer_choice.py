@@ -74,6 +74,37 @@ def chosen_layers(
     return scores["r_inner"].fillna(-np.inf).argmax("layer").transpose("fold", "voxel")
 
 
+def fold_scores(
+    scores: Sequence[xr.Dataset], rule: LayerRule = "nested", part: Part = "joint"
+) -> xr.DataArray:
+    """Scores of several models in every fold, so that runs can be resampled.
+
+    Parameters
+    ----------
+    scores, rule, part
+        As for `brain_scores`, which gives the mean over the folds of these.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (model, fold, voxel), float32; coordinates as from `brain_scores`.
+
+    Raises
+    ------
+    InputError
+        As `brain_scores`.
+    """
+    _check_same_voxels(scores)
+    values = []
+    for one in scores:
+        layer = xr.DataArray(chosen_layers(one, rule, part).to_numpy(), dims=("fold", "voxel"))
+        at_layer = _part_scores(one, part).isel(layer=layer)
+        values.append(at_layer.transpose("fold", "voxel").to_numpy())
+    coords = {"fold": scores[0]["fold"].values, **_coordinates(scores)}
+    attrs = {"layer_rule": rule, "part": part}
+    return xr.DataArray(np.stack(values), coords, ("model", "fold", "voxel"), "r", attrs)
+
+
 def scores_at(scores: xr.Dataset, layers: np.ndarray, part: Part = "joint") -> xr.DataArray:
     """Score of every voxel at given layers.
 
@@ -129,18 +160,26 @@ def brain_scores(
     InputError
         As `choose_layer`, and for no scores or scores of different voxels.
     """
+    _check_same_voxels(scores)
+    values = np.stack([choose_layer(one, rule, part).to_numpy() for one in scores])
+    attrs = {"layer_rule": rule, "part": part}
+    return xr.DataArray(values, _coordinates(scores), ("model", "voxel"), "r", attrs)
+
+
+def _check_same_voxels(scores: Sequence[xr.Dataset]) -> None:
     if not scores:
         raise InputError("There are no scores; those of at least one model are expected.")
     sizes = sorted({one.sizes["voxel"] for one in scores})
     if len(sizes) > 1:
         raise InputError(f"The scores have {sizes} voxels; scores of one study are expected.")
+
+
+def _coordinates(scores: Sequence[xr.Dataset]) -> dict:
+    """Coordinates of the models and of their voxels."""
     infos = [json.loads(one.attrs["settings"])["model"] for one in scores]
-    values = np.stack([choose_layer(one, rule, part).to_numpy() for one in scores])
     fields = ("family", "kind", "n_parameters", "n_layers", "n_hidden")
-    coords = {
+    return {
         "model": [info["name"] for info in infos],
         **{name: ("model", [info[name] for info in infos]) for name in fields},
         **{name: c for name, c in scores[0].coords.items() if c.dims == ("voxel",)},
     }
-    attrs = {"layer_rule": rule, "part": part}
-    return xr.DataArray(values, coords, dims=("model", "voxel"), name="r", attrs=attrs)

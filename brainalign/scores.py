@@ -47,6 +47,25 @@ class StudyScores:
     truth: xr.Dataset | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class VoxelScores:
+    """Scores of one study in every voxel, layer and fold.
+
+    Attributes
+    ----------
+    study : Study
+        What was encoded.
+    encoded : list of xarray.Dataset
+        One per model, from `encoding.encode`; `layer_choice` makes one score per voxel of them.
+    reliable : numpy.ndarray
+        Shape (voxel,), bool: the voxels with a high inter-subject correlation.
+    """
+
+    study: Study
+    encoded: list[xr.Dataset] = field(repr=False)
+    reliable: np.ndarray = field(repr=False)
+
+
 def default_models(study: str) -> list[str]:
     """Language models that a page shows when it is asked for none in particular.
 
@@ -178,9 +197,36 @@ def study_scores(
             published.score_table(names=models), published.region_table(names=models)
         )
     # Imported here, so that a page of published scores does not depend on the code of encoding.
+    from brainalign.layer_choice import brain_scores
+
+    found = voxel_scores(study, models, controls, untrained_seeds, settings, **options)
+    chosen = brain_scores(found.encoded, layer_rule)
+    return summarise(found.study, chosen, found.reliable, layer_rule, hemispheres)
+
+
+def voxel_scores(
+    study: str,
+    models: list[str] | None = None,
+    controls: list[str] | None = None,
+    untrained_seeds: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    **options,
+) -> VoxelScores:
+    """Encode a study with language models and controls, and keep every voxel, layer and fold.
+
+    Parameters
+    ----------
+    study
+        One of `brainalign.studies`.
+    models, controls, untrained_seeds, settings, **options
+        As for `study_scores`.
+
+    Returns
+    -------
+    VoxelScores
+    """
     from brainalign.encoding import encode
     from brainalign.fitting import encoding_settings
-    from brainalign.layer_choice import brain_scores
     from brainalign.reliability import reliability_map, reliable_voxels
     from brainalign.studies import load_study
 
@@ -192,7 +238,7 @@ def study_scores(
     everything = np.ones(loaded.n_voxels, dtype=bool)
     reliable = everything if loaded.of_regions else reliable_voxels(reliability_map(loaded))
     encoded = encode(loaded, list(dict.fromkeys(names)), encoding_settings(**settings or {}))
-    return summarise(loaded, brain_scores(encoded, layer_rule), reliable, layer_rule, hemispheres)
+    return VoxelScores(loaded, encoded, np.asarray(reliable))
 
 
 def summarise(

@@ -21,7 +21,7 @@ from brainalign.encoding import (
 )
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings, load_responses
-from brainalign.layer_choice import brain_scores, choose_layer
+from brainalign.layer_choice import brain_scores, choose_layer, fold_scores
 from brainalign.regressors import nuisance_features, run_regressors
 from brainalign.ridge import leave_one_run_out
 from brainalign.study import standardise
@@ -461,3 +461,11 @@ def test_bad_input_gives_one_sentence(call, message, own_cache):
     with pytest.raises(InputError, match=message):
         call()
     assert not own_cache.exists()
+
+
+def test_fold_scores_average_to_brain_scores(study):
+    scores = encode(study, ["random-vectors-4", "word-rate"], jobs=1)
+    for rule in ("nested", "published"):
+        by_fold = fold_scores(scores, rule)
+        assert by_fold.dims == ("model", "fold", "voxel")
+        np.testing.assert_allclose(by_fold.mean("fold"), brain_scores(scores, rule), atol=1e-6)
