@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brainalign.control_tables import SHIFTED
-from brainalign.plots import (
+from brainalign.look import (
     COLOURS,
     FOOTER,
     HEADER,

@@ -9,7 +9,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from brainalign.plots import (
+from brainalign.glass_brain import VIEWS, colour_bar, glass_row
+from brainalign.look import (
     BLUE,
     FOOTER,
     GREY,
@@ -38,7 +39,6 @@ from brainalign.reliability_summary import (
 from brainalign.wording import interval, number, opening
 
 MAP_COLOURS = "viridis"
-VIEWS = {"l": "left", "y": "back", "r": "right", "z": "above"}
 AXIS = {
     LEAVE_ONE_OUT: "Inter-subject correlation\n(r of a listener with the mean of the others)",
     SPLIT_HALVES: "Reliability\n(r of predicted with measured mean of half the listeners)",
@@ -164,38 +164,18 @@ def glass_brain_figure(found: StudyReliability) -> Figure:
     matplotlib.figure.Figure
         Along each line of sight the highest value shows.
     """
-    from nilearn.masking import unmask
-    from nilearn.plotting import plot_glass_brain
-
     figure = Figure(figsize=(WIDTH, 3.6))
     height = figure.get_size_inches()[1]
     low, high = found.threshold, float(found.isc.max())
-    shown = np.where(found.reliable, found.isc, 0).astype(np.float32)
+    shown = np.where(found.reliable, found.isc, 0)
     bottom, top = (FOOTER + 0.8) / height, (HEADER + 0.25) / height
-    display = plot_glass_brain(
-        unmask(shown, found.study.mask),
-        display_mode="lyrz",
-        figure=figure,
-        axes=(0, bottom, 1, 1 - bottom - top),
-        threshold=low,
-        vmin=low,
-        vmax=high,
-        cmap=MAP_COLOURS,
-        colorbar=False,
-        annotate=False,
-        plot_abs=False,
-        resampling_interpolation="nearest",
-    )
-    display.annotate(size=12, positions=False)
-    for view, name in VIEWS.items():
-        display.axes[view].ax.set_title(name, size=12, loc="center")
     colours = ScalarMappable(Normalize(low, high), MAP_COLOURS)
-    place = figure.add_axes((0.25, (FOOTER + 0.6) / height, 0.5, 0.1 / height))
-    bar = figure.colorbar(colours, cax=place, orientation="horizontal")
-    bar.ax.tick_params(labelsize=11)
-    bar.ax.locator_params(nbins=5)
+    box = (0, bottom, 1, 1 - bottom - top)
+    for view, axes in glass_row(figure, found.study.mask, shown, box, colours, low).items():
+        axes.set_title(VIEWS[view], size=12, loc="center")
     # Not `capitalize`, which would write "isc".
-    bar.set_label(f"{found.measure[0].upper()}{found.measure[1:]} (r)", size=12)
+    label = f"{found.measure[0].upper()}{found.measure[1:]} (r)"
+    colour_bar(figure, colours, label, 0.25, 0.5, FOOTER + 0.6)
     stamp(figure, found.source, f"{int(found.reliable.sum()):,} reliable voxels")
     return figure
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from brainalign.plots import COLOURS, INK, MARKERS, STYLE, WIDTH
+from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH
 from brainalign.wording import format_count, number
 
 

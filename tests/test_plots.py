@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic_scores import simulated_scores
 
-from brainalign import alt_text, lateralization, plots, published, scaling
+from brainalign import alt_text, lateralization, look, plots, published, scaling
 from brainalign.errors import InputError
 from brainalign.wording import format_count, interval, number, short_name
 
@@ -126,7 +126,7 @@ def test_lettering_can_be_read_on_a_phone(drawn):
     ],
 )
 def test_size_axis_has_few_round_labels(low, high, expected):
-    assert plots._size_ticks(low, high, 2) == pytest.approx(expected)
+    assert look._size_ticks(low, high, 2) == pytest.approx(expected)
 
 
 def test_points_stand_at_the_scores(drawn):
@@ -169,14 +169,21 @@ def test_alt_text_has_the_numbers_of_the_published_scores():
         assert words in alt
 
 
-def test_families_differ_in_marker_and_in_colour():
-    families = alt_text.family_order(scaling.select(published.score_table(), "all"))
-    assert len(families) == 8
-    colours, markers = plots.looks(families)
-    assert len(set(colours.values())) == len(set(markers.values())) == 8
-    many = [f"family {i}" for i in range(40)]
-    colours, markers = plots.looks(many)
-    assert len({(colours[name], markers[name]) for name in many}) == 40
+def test_known_families_look_the_same_everywhere():
+    names = ["GPT-2", "OPT", "Llama 2", "Qwen1.5", "Gemma", "StableLM", "Mistral", "Mamba", "Pythia"]
+    colours, markers = look.looks(names)
+    assert len(set(colours.values())) == len(set(markers.values())) == len(names)
+    for name in names:  # alone, and as a nano model
+        assert look.looks([name]) == ({name: colours[name]}, {name: markers[name]})
+        nano = f"nano {name}"
+        assert look.looks([nano]) == ({nano: colours[name]}, {nano: markers[name]})
+    both, differ = look.looks(["Qwen1.5", "Qwen2"])
+    assert both["Qwen1.5"] == both["Qwen2"] and differ["Qwen1.5"] != differ["Qwen2"]
+
+
+def test_other_families_take_what_is_left():
+    colours, markers = look.looks(["BERT", "GPT-2", "RoBERTa"])
+    assert len(set(colours.values())) == len(set(markers.values())) == 3
 
 
 def test_legend_counts_the_models_of_each_family():
