@@ -16,12 +16,13 @@ from brainalign.files import PACKAGE
 FOLDER = PACKAGE / "published"
 SOURCE = "published values (digitised)"
 Column = Literal["value_pixel_only", "value"]
+Language = Literal["en", "fr", "cn"]
 SCORE_COLUMNS = [
     *("model", "family", "kind", "seed", "n_parameters"),
     *("voxels", "statistic", "hemisphere", "score"),
     *("source", "layer_rule", "hemisphere_rule"),
 ]
-_HEMISPHERES = {"mean": "both", "L": "L", "R": "R", "LmR": "L-R"}
+HEMISPHERES = {"mean": "both", "L": "L", "R": "R", "LmR": "L-R"}
 _VOXELS = {"wb": ("all", "mean"), "rv": ("reliable", "mean"), "p90": ("all", "90th percentile")}
 _BASELINES = {
     "random_vector_300d": ("random-vectors-300", "random vectors"),
@@ -32,56 +33,66 @@ _BASELINES = {
 }
 
 
-def _read(name: str) -> pd.DataFrame:
+def read(name: str) -> pd.DataFrame:
+    """One of the tables in the folder `published`, as it is."""
     return pd.read_csv(FOLDER / f"{name}.csv")
 
 
-def models(language: Literal["en", "fr", "cn"] = "en") -> pd.DataFrame:
+def models(language: Language = "en") -> pd.DataFrame:
     """The paper's language models: name, hub address, family, parameters, layers, width."""
     if language not in ("en", "fr", "cn"):
         raise InputError(f"language is {language!r}; 'en', 'fr' or 'cn' is expected.")
-    return _read(f"models_{language}")
+    return read(f"models_{language}")
 
 
 def brain_scores() -> pd.DataFrame:
     """Every digitised brain score: model, panel, value, unc95, value_pixel_only, source, ..."""
-    return _read("brain_scores_digitised")
+    return read("brain_scores_digitised")
 
 
 def tests() -> pd.DataFrame:
     """Every correlation printed on a figure, with its p value and what the points give."""
-    return _read("published_tests")
+    return read("published_tests")
 
 
 def single_predictor_fits() -> pd.DataFrame:
     """Line of every mean score on ln(parameters), from the digitised points."""
-    return _read("derived_single_predictor_fits")
+    return read("derived_single_predictor_fits")
 
 
 def ols() -> pd.DataFrame:
     """The printed regressions on ln(parameters), number of layers and width."""
-    return _read("ols")
+    return read("ols")
 
 
 def roi_slopes() -> pd.DataFrame:
     """Slope of the score on ln(parameters) in each region of interest and hemisphere."""
-    return _read("roi_slopes")
+    return read("roi_slopes")
+
+
+def critical_reading() -> pd.DataFrame:
+    """What a critical reading of these tables noted: name, what, value, tolerance or factor."""
+    return read("critical_reading")
 
 
 def isc_summary() -> pd.DataFrame:
     """Voxels, hemispheres and inter-subject correlation of the three languages."""
-    return _read("isc_summary")
+    return read("isc_summary")
 
 
-def printed_correlation(dependent: str, predictor: str = "ln n_parameters") -> pd.Series:
-    """The printed test of one score against one predictor over all 28 models.
+def printed_correlation(
+    dependent: str, predictor: str = "ln n_parameters", n: int | None = None
+) -> pd.Series:
+    """The printed test of one score against one predictor.
 
     Parameters
     ----------
     dependent
-        Panel: "wb_mean", "rv_LmR", "p90_LmR", "roi_TP L-R", ...
+        Panel: "wb_mean", "rv_LmR", "p90_LmR", "roi_TP L-R", "ind_EN057_mean", ...
     predictor
         As in the table of tests.
+    n
+        Number of models, where the paper tests several choices of them; None takes the largest.
 
     Returns
     -------
@@ -94,21 +105,18 @@ def printed_correlation(dependent: str, predictor: str = "ln n_parameters") -> p
         If the paper printed no such test.
     """
     table = tests()
-    found = table[
-        (table["dependent"] == dependent)
-        & (table["predictor"] == predictor)
-        & (table["n"] == len(models()))
-    ]
+    found = table[(table["dependent"] == dependent) & (table["predictor"] == predictor)]
+    found = found[found["n"] == (found["n"].max() if n is None else n)]
     if len(found) != 1:
         raise InputError(f"The paper prints no correlation of {dependent!r} with {predictor!r}.")
     return found.iloc[0]
 
 
-def _values(column: Column, names: list[str] | None) -> pd.DataFrame:
+def _values(column: Column, names: list[str] | None, language: Language) -> pd.DataFrame:
     """Model, panel and score of the digitised points, with family, kind, size and source."""
     if column not in ("value_pixel_only", "value"):
         raise InputError(f"column is {column!r}; 'value_pixel_only' or 'value' is expected.")
-    known = models().rename(columns={"name": "model"})
+    known = models(language).rename(columns={"name": "model"})
     unknown = sorted(set(names or []) - set(known["model"]))
     if unknown:
         raise InputError(
@@ -116,20 +124,15 @@ def _values(column: Column, names: list[str] | None) -> pd.DataFrame:
             f"{', '.join(known['model'])}."
         )
     table = brain_scores()
-    # Printed values and differences of figures were not read off pixels and stand in `value` only.
+    # Of panels that were never shifted to agree with the print, and of printed values, `value` is
+    # the only column.
     table["score"] = table[column].fillna(table["value"])
     wanted = known["model"] if names is None else names
-    language = table[table["model"].isin(wanted)].merge(
+    points = table[table["model"].isin(wanted)].merge(
         known[["model", "family", "n_parameters"]], on="model"
     )
-    return _labelled(
-        pd.concat(
-            [
-                language.assign(kind="language model", seed=pd.NA),
-                _baselines(table),
-            ]
-        )
-    )
+    points = points.assign(kind="language model", seed=pd.NA)
+    return labelled(pd.concat([points, _baselines(table)]))
 
 
 def _baselines(table: pd.DataFrame) -> pd.DataFrame:
@@ -139,13 +142,48 @@ def _baselines(table: pd.DataFrame) -> pd.DataFrame:
     return controls.assign(family=controls["kind"], n_parameters=np.nan, seed=pd.NA)
 
 
-def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that say of every published score where it is from and by which rules."""
     return table.assign(
         seed=table["seed"].astype("Int64"),
         source=SOURCE,
         layer_rule="published",
         hemisphere_rule="published",
     )
+
+
+def panel_rows(
+    pattern: str,
+    column: Column = "value_pixel_only",
+    names: list[str] | None = None,
+    language: Language = "en",
+) -> pd.DataFrame:
+    """Digitised points of the panels whose whole name matches a pattern.
+
+    Parameters
+    ----------
+    pattern
+        Regular expression with at least one named group, for instance `rv_(?P<side>L|R)`.
+    column, names
+        As for `score_table`.
+    language
+        Whose models to take.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `brain_scores`, family, kind, seed, n_parameters, score, source, layer_rule,
+        hemisphere_rule and the named groups of the pattern.
+
+    Raises
+    ------
+    InputError
+        For another column or an unknown model.
+    """
+    values = _values(column, names, language).reset_index(drop=True)
+    groups = values["panel"].str.extract(f"^{pattern}$")
+    found = groups.notna().any(axis=1)
+    return values[found].join(groups[found]).reset_index(drop=True)
 
 
 def score_table(
@@ -173,19 +211,17 @@ def score_table(
     InputError
         For another column or an unknown model.
     """
-    values = _values(column, names)
-    untrained = values["panel"] == "rv_LmR_untrained_seed1"
+    values = panel_rows(
+        r"(?P<area>wb|rv|p90)_(?P<side>mean|L|R|LmR)(?P<untrained>_untrained_seed1)?", column, names
+    )
+    untrained = values["untrained"].notna()
     values.loc[untrained, "kind"] = "untrained"
     values.loc[untrained, "model"] += ":untrained-1"
     values.loc[untrained, "seed"] = 1
-    values.loc[untrained, "panel"] = "rv_LmR"
-    parts = values["panel"].str.extract(r"^(?P<area>wb|rv|p90)_(?P<side>mean|L|R|LmR)$")
-    values = values[parts["area"].notna()]
-    parts = parts.dropna()
-    values["voxels"] = [_VOXELS[area][0] for area in parts["area"]]
-    values["statistic"] = [_VOXELS[area][1] for area in parts["area"]]
-    values["hemisphere"] = parts["side"].map(_HEMISPHERES)
-    return values[SCORE_COLUMNS].reset_index(drop=True)
+    values["voxels"] = [_VOXELS[area][0] for area in values["area"]]
+    values["statistic"] = [_VOXELS[area][1] for area in values["area"]]
+    values["hemisphere"] = values["side"].map(HEMISPHERES)
+    return values[SCORE_COLUMNS]
 
 
 def region_table(
@@ -203,12 +239,9 @@ def region_table(
     pandas.DataFrame
         One row per model, region and hemisphere ("L", "R").
     """
-    values = _values(column, names)
-    parts = values["panel"].str.extract(r"^roi_(?P<roi>\w+)_(?P<side>[LR])$")
-    values = values.assign(roi=parts["roi"], hemisphere=parts["side"]).dropna(subset="roi")
-    counts = roi_slopes().set_index("roi")["n_voxels_per_hemisphere"]
-    values["n_voxels"] = values["roi"].map(counts)
+    values = panel_rows(r"roi_(?P<roi>\w+)_(?P<hemisphere>[LR])", column, names)
+    values["n_voxels"] = values["roi"].map(roi_slopes().set_index("roi")["n_voxels_per_hemisphere"])
     columns = [name for name in SCORE_COLUMNS if name not in ("voxels", "statistic")]
     columns.insert(columns.index("hemisphere"), "roi")
     columns.insert(columns.index("score"), "n_voxels")
-    return values[columns].reset_index(drop=True)
+    return values[columns]
