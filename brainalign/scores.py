@@ -14,7 +14,7 @@ from brainalign.lateralization import hemisphere_table
 from brainalign.regions import roi_table
 from brainalign.scaling import CEILING, control_names
 from brainalign.statistics import MINIMUM_POINTS
-from brainalign.study import HemisphereRule, Study, voxel_coordinates
+from brainalign.study import HemisphereRule, Study, select_voxels, voxel_coordinates
 
 if TYPE_CHECKING:
     from brainalign.layer_choice import LayerRule
@@ -210,6 +210,7 @@ def voxel_scores(
     controls: list[str] | None = None,
     untrained_seeds: int = 0,
     settings: Mapping[str, Any] | None = None,
+    narrow: bool = False,
     **options,
 ) -> VoxelScores:
     """Encode a study with language models and controls, and keep every voxel, layer and fold.
@@ -220,6 +221,9 @@ def voxel_scores(
         One of `brainalign.studies`.
     models, controls, untrained_seeds, settings, **options
         As for `study_scores`.
+    narrow
+        Whether to encode the reliable voxels and those of regions of interest only, which takes a
+        fraction of the time where many models are compared there.
 
     Returns
     -------
@@ -237,8 +241,12 @@ def voxel_scores(
     # Of a handful of regions, all count.
     everything = np.ones(loaded.n_voxels, dtype=bool)
     reliable = everything if loaded.of_regions else reliable_voxels(reliability_map(loaded))
+    reliable = np.asarray(reliable)
+    if narrow:
+        keep = reliable | (loaded.voxels["roi"] != "").to_numpy()
+        loaded, reliable = select_voxels(loaded, keep), reliable[keep]
     encoded = encode(loaded, list(dict.fromkeys(names)), encoding_settings(**settings or {}))
-    return VoxelScores(loaded, encoded, np.asarray(reliable))
+    return VoxelScores(loaded, encoded, reliable)
 
 
 def summarise(
