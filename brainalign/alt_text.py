@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from brainalign.errors import InputError
-from brainalign.lateralization import MEASURES, measure_rows
+from brainalign.lateralization import EVERY_MEASURE, measure_rows
 from brainalign.scaling import CEILING, LANGUAGE_MODEL, matching, select
 from brainalign.statistics import LineFit
 from brainalign.wording import format_count, interval, number, opening, short_name, voxel_name
@@ -40,8 +40,8 @@ def family_order(rows: pd.DataFrame) -> list[str]:
 
 def measure_label(measure: str) -> str:
     """Name of a measure on an axis: "mean r, reliable voxels"."""
-    voxels, statistic, _ = MEASURES[measure]
-    what = "mean r" if statistic == "mean" else "90th percentile of r"
+    voxels, statistic, _ = EVERY_MEASURE[measure]
+    what = {"mean": "mean r", "90th percentile": "90th percentile of r"}.get(statistic, statistic)
     return f"{what}, {voxel_name(voxels)}"
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from brainalign import published
 from brainalign.errors import InputError
-from brainalign.scaling import log_parameters, select, sensitivity
+from brainalign.scaling import log_parameters, select
 from brainalign.statistics import LineFit, bootstrap_indices, fit_line
 from brainalign.study import HemisphereRule, hemispheres
 from brainalign.wording import interval
@@ -21,6 +20,9 @@ MEASURES = {
     "reliable voxels": ("reliable", "mean", "rv"),
     "90th percentile": ("all", "90th percentile", "p90"),
 }
+# Its scores are no correlations, so it stands in a table and in figures of its own.
+NORMALISED = "mean of score / ISC"
+EVERY_MEASURE = {**MEASURES, "score / ISC": ("reliable", NORMALISED, "rv_iscnorm")}
 MODEL_COLUMNS = ("family", "kind", "n_parameters")
 
 
@@ -119,6 +121,51 @@ def hemisphere_table(
     return pd.concat(parts, ignore_index=True).assign(hemisphere_rule=rule)
 
 
+def isc_normalised(
+    brain_scores: xr.DataArray,
+    isc: xr.DataArray | np.ndarray,
+    reliable: xr.DataArray | np.ndarray,
+    rule: HemisphereRule = "anatomical",
+) -> pd.DataFrame:
+    """Scores as parts of what listeners share: mean of score / ISC over the reliable voxels.
+
+    Parameters
+    ----------
+    brain_scores, reliable, rule
+        As for `hemisphere_table`.
+    isc
+        Shape (voxel,), above 0 in reliable voxels: an inter-subject correlation, or a noise
+        ceiling.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `hemisphere_table`; voxels "reliable", statistic "mean of score / ISC",
+        hemisphere "L", "R", "L-R".
+
+    Raises
+    ------
+    InputError
+        As `hemisphere_table`, and where the divisor is not above 0.
+    """
+    keep, divisor = np.asarray(reliable, dtype=bool), np.asarray(isc, dtype=float)
+    if not (divisor[keep] > 0).all():
+        raise InputError(
+            f"Scores are divided by {float(np.min(divisor[keep])):g} in a reliable voxel; numbers "
+            "above 0 are expected."
+        )
+    # Elsewhere the quotient means nothing, and is left out.
+    table = hemisphere_table(brain_scores / np.where(keep, divisor, 1), keep, rule)
+    rows = (table["voxels"] == "reliable") & (table["statistic"] == "mean")
+    table = table[rows & (table["hemisphere"] != "both")]
+    return table.assign(statistic=NORMALISED).reset_index(drop=True)
+
+
+def zero_crossing(fit: LineFit) -> float:
+    """Number of parameters at which a line on log10 parameters crosses zero; NaN without slope."""
+    return float(10 ** (-fit.intercept / fit.slope)) if fit.slope else np.nan
+
+
 def hemisphere_fits(
     table: pd.DataFrame, measure: str, n_boot: int, rng: np.random.Generator
 ) -> dict[str, LineFit]:
@@ -129,7 +176,8 @@ def hemisphere_fits(
     table
         A score table.
     measure
-        "whole brain", "reliable voxels" or "90th percentile".
+        "whole brain", "reliable voxels", "90th percentile" or, in a table of `isc_normalised`,
+        "score / ISC".
     n_boot
         Bootstrap samples over models.
     rng
@@ -158,9 +206,9 @@ def hemisphere_fits(
 
 def measure_rows(table: pd.DataFrame, measure: str, hemisphere: str, **selection) -> pd.DataFrame:
     """Rows of a score table that belong to one measure and hemisphere, smallest model first."""
-    if measure not in MEASURES:
-        raise InputError(f"measure is {measure!r}; one of {', '.join(MEASURES)} is expected.")
-    voxels, statistic, _ = MEASURES[measure]
+    if measure not in EVERY_MEASURE:
+        raise InputError(f"measure is {measure!r}; one of {', '.join(EVERY_MEASURE)} is expected.")
+    voxels, statistic, _ = EVERY_MEASURE[measure]
     return select(table, voxels, statistic, hemisphere, **selection)
 
 
@@ -264,64 +312,3 @@ def interaction(table: pd.DataFrame, measure: str) -> pd.Series:
             "freedom": fit.df_resid,
         }
     )
-
-
-def trust_table(
-    table: pd.DataFrame, measure: str, n_boot: int, rng: np.random.Generator
-) -> pd.DataFrame:
-    """The slope of L-R under other choices: fewer models, whole families drawn, untrained models.
-
-    Parameters
-    ----------
-    table, measure, n_boot, rng
-        As for `hemisphere_fits`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per choice: what, models, r, slope per decade, 95 % interval.
-    """
-    from scipy import stats
-
-    voxels, statistic, _ = MEASURES[measure]
-    rows = sensitivity(table, voxels, statistic, "L-R", n_boot, rng)
-    test = interaction(table, measure)
-    half = stats.t.ppf(0.975, test["freedom"]) * test["standard_error"]
-    edges = (test["coefficient"] - half, test["coefficient"] + half)
-    regression = {
-        "what": f"regression: hemisphere × log size (t = {test['t']:.1f}, p = {test['p']:.2g})",
-        "models": int(test["freedom"]) + 2,
-        "slope per decade": test["coefficient"],
-        "95 % interval": interval(edges),
-    }
-    return pd.concat([rows, pd.DataFrame([regression])], ignore_index=True)
-
-
-def published_comparison(
-    fits: dict[str, dict[str, LineFit]], regions: dict[str, LineFit]
-) -> pd.DataFrame:
-    """The correlations of L-R with log parameters that the paper printed, beside those found here.
-
-    Parameters
-    ----------
-    fits
-        From `all_fits`.
-    regions
-        Region -> line of its L-R, from `regions.difference_fits`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns where, printed in the paper, found here, difference; regions that the paper does
-        not have are left out.
-    """
-    found = {measure: fits[measure]["L-R"].r for measure in MEASURES}
-    panels = {measure: f"{panel}_LmR" for measure, (_, _, panel) in MEASURES.items()}
-    for name in published.roi_slopes()["roi"]:
-        if name in regions:
-            found[name] = regions[name].r
-            panels[name] = f"roi_{name} L-R"
-    printed = [published.printed_correlation(panels[name])["published_stat"] for name in found]
-    table = pd.DataFrame({"where": list(found), "printed in the paper": printed})
-    table["found here"] = list(found.values())
-    return table.assign(difference=table["found here"] - table["printed in the paper"])

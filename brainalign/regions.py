@@ -4,9 +4,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from brainalign.inference import log_sizes, slope_coefficients
 from brainalign.lateralization import checked_values, model_columns
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters
-from brainalign.statistics import LineFit, bootstrap_indices, fit_line, pearson
+from brainalign.statistics import (
+    LineFit,
+    bootstrap_indices,
+    fit_line,
+    pearson,
+    percentile_interval,
+)
 from brainalign.wording import interval
 
 
@@ -81,6 +88,69 @@ def region_fits(
             side: fit_line(x, sides[side].to_numpy(), samples) for side in ("L", "R", "L-R")
         }
     return fits
+
+
+def voxel_tests(
+    brain_scores: xr.DataArray, n_boot: int = 0, rng: np.random.Generator | None = None
+) -> pd.DataFrame:
+    """The paper's tests per region: slopes of voxels left against right, r of left minus right.
+
+    Every voxel's score is fitted on ln(parameters); Student's t-test compares the slopes of left
+    and right voxels (Bonnasse-Gahot & Pallier 2024, code).
+
+    Parameters
+    ----------
+    brain_scores
+        Language models only: dims (model, voxel); coordinates roi, hemisphere (voxel) and
+        n_parameters (model).
+    n_boot
+        Bootstrap samples of voxels for the intervals; 0 for none.
+    rng
+        Seeded generator of the bootstrap.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: region; slope_, low_ and high_ with L, R and L-R, per decade, the
+        intervals over voxels; t, p of the t-test; r, p_r of L − R with ln(parameters).
+
+    Notes
+    -----
+    Its p values are too small, as if voxels were independent: neighbours share noise, and all of
+    them share the models, the story and the listeners.
+    """
+    from scipy import stats
+
+    x = log_sizes(brain_scores)
+    values = checked_values(brain_scores)
+    voxel_slopes = slope_coefficients(x, np.ones((1, len(x))))[0] @ values
+    roi, side = brain_scores["roi"].to_numpy(), brain_scores["hemisphere"].to_numpy()
+    rows = []
+    for name in sorted(set(roi[side == "L"]) & set(roi[side == "R"]) - {""}):
+        row, inside = {"region": name}, {half: (roi == name) & (side == half) for half in "LR"}
+        for half, voxels in inside.items():
+            low, high = _voxel_interval(voxel_slopes[voxels], n_boot, rng)
+            mean = voxel_slopes[voxels].mean()
+            row |= {f"slope_{half}": mean, f"low_{half}": low, f"high_{half}": high}
+        test = stats.ttest_ind(*(voxel_slopes[voxels] for voxels in inside.values()))
+        edges = test.confidence_interval(0.95)
+        row |= {"slope_L-R": row["slope_L"] - row["slope_R"]}
+        row |= {"low_L-R": edges.low, "high_L-R": edges.high}
+        left, right = (values[:, voxels].mean(axis=1) for voxels in inside.values())
+        line = stats.pearsonr(x, left - right)
+        row |= {"t": test.statistic, "p": test.pvalue, "r": line.statistic, "p_r": line.pvalue}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _voxel_interval(
+    values: np.ndarray, n_boot: int, rng: np.random.Generator | None
+) -> tuple[float, float]:
+    """Percentile interval of a mean over voxels; NaN without a bootstrap."""
+    if not n_boot:
+        return np.nan, np.nan
+    drawn = values[bootstrap_indices(len(values), n_boot, rng or np.random.default_rng(0))]
+    return percentile_interval(drawn.mean(axis=1))
 
 
 def difference_fits(fits: dict[str, dict[str, LineFit]]) -> dict[str, LineFit]:

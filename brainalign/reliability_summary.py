@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from brainalign.parcels import atlas_at_hand
 from brainalign.reliability import (
     listener_isc,
     measure_all,
@@ -85,6 +86,9 @@ class StudyReliability:
             "published": self.unit == SPLIT,
             "voxels": not of_regions,
             "regions": of_regions,
+            # The paper prints them for its own map only.
+            "parcels": self.unit == SPLIT and atlas_at_hand(),
+            "no-atlas": self.unit == SPLIT and not atlas_at_hand(),
         }
         return [name for name, at_hand in known.items() if not at_hand]
 

@@ -63,6 +63,21 @@ def test_figures_need_a_name_and_an_alt_text(name, alt):
         output.show(None, name, alt)
 
 
+def test_pages_get_a_frame_of_their_own_that_reaches_nothing(folder, shown):
+    page = "<html><head></head><body onload=\"go('x')\">a &amp; b</body></html>"
+    output.show_page(page, "slices", 'A "map"', ratio=1.5)
+    ((data, _),) = shown
+    frame = BeautifulSoup(data["text/html"], "html.parser").iframe
+    assert frame["title"] == 'A "map"' and frame["sandbox"] == ["allow-scripts"]
+    assert frame["loading"] == "lazy"
+    inner = BeautifulSoup(frame["srcdoc"], "html.parser")
+    assert "default-src 'none'" in inner.head.meta["content"]
+    assert inner.body.text == "a & b"
+    assert "onload" in (folder / "figures" / "slices.html").read_text()
+    with pytest.raises(InputError, match="no alt text"):
+        output.show_page(page, "slices", " ", ratio=1.5)
+
+
 def test_recorded_numbers_add_up(folder):
     output.record({"r (aSTS)": np.float32(0.5), "n_models": np.int64(9), "open": np.nan})
     output.record({"yes": np.bool_(True), "n_models": 10})

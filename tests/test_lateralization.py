@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic_scores import brain_scores, reliable_voxels, simulated_scores
 
-from brainalign import lateralization, published, regions
+from brainalign import (
+    comparison,
+    lateralization,
+    lateralization_tables,
+    published,
+    published_panels,
+    regions,
+)
 from brainalign.errors import InputError
 from brainalign.study import hemispheres
 
@@ -140,7 +147,7 @@ def test_interaction_is_the_regression_of_the_difference(simulated):
 
 def test_asymmetry_is_found_where_planted_and_only_there(simulated):
     table = simulated.table
-    rows = lateralization.trust_table(table, "reliable voxels", 200, rng())
+    rows = lateralization_tables.trust_table(table, "reliable voxels", 200, rng())
     slopes = rows.set_index("what")["slope per decade"]
     assert slopes["all models"] > 0.002
     assert abs(slopes["untrained nano GPT-2, seed 0"]) < 0.3 * slopes["all models"]
@@ -150,9 +157,43 @@ def test_asymmetry_is_found_where_planted_and_only_there(simulated):
 def test_published_comparison_is_within_rounding():
     fits = lateralization.all_fits(published.score_table(), 100, rng())
     region_fits = regions.region_fits(published.region_table(), 100, rng())
-    rows = lateralization.published_comparison(fits, regions.difference_fits(region_fits))
-    assert len(rows) == 3 + 7
-    assert rows["difference"].abs().max() <= 0.006
+    rows = lateralization_tables.paper_rows(fits, regions.difference_fits(region_fits))
+    assert len(rows) == 2 * (3 + 7)
+    assert set(comparison.compare(rows, True)["agrees"]) == {"yes"}
+
+
+def test_scores_are_divided_by_reliability_before_they_are_averaged(simulated):
+    scores, reliable = brain_scores(), reliable_voxels()
+    isc = np.linspace(0.2, 0.8, scores.sizes["voxel"])
+    table = lateralization.isc_normalised(scores, isc, reliable)
+    assert set(table["hemisphere"]) == {"L", "R", "L-R"}
+    model = "nano-gpt2-64x4"
+    keep = reliable.to_numpy() & (scores["hemisphere"].to_numpy() == "L")
+    expected = (scores.sel(model=model).to_numpy().astype(float) / isc)[keep].mean()
+    found = score(table, model, "reliable", lateralization.NORMALISED, "L")
+    assert found == pytest.approx(expected)
+    isc[keep.argmax()] = 0
+    with pytest.raises(InputError, match="divided by 0 in a reliable voxel"):
+        lateralization.isc_normalised(scores, isc, reliable)
+
+
+def test_the_paper_after_division_by_reliability():
+    table = published_panels.isc_normalised()
+    fit = lateralization.hemisphere_fits(table, "score / ISC", 100, rng())["L-R"]
+    assert fit.r == pytest.approx(0.87, abs=0.006)
+    assert lateralization.zero_crossing(fit) == pytest.approx(3.7e9, rel=0.02)
+    rows = lateralization.measure_rows(table, "score / ISC", "L-R")
+    assert (rows["score"] < 0).sum() == 19
+
+
+def test_nulls_stand_beside_the_models(simulated):
+    rows = lateralization_tables.null_table(simulated.table, "reliable voxels", {})
+    rows = rows.set_index("what")
+    slope = rows["slope of left − right per decade"]
+    assert slope["language models"] > 0.002 > 3 * abs(slope["untrained copies"])
+    assert np.isnan(slope["random vectors"]) and rows.loc["random vectors", "n"] == 6
+    known = lateralization.hemisphere_fits(simulated.table, "reliable voxels", 100, rng())["L-R"]
+    assert slope["language models"] == pytest.approx(known.slope)
 
 
 def test_tables(simulated):

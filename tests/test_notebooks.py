@@ -21,6 +21,9 @@ PAGES = {
     "isc_reliability": ["petitprince-en", "alice", "testbed"],
     "scaling_law": ["published", "alice", "testbed"],
     "asymmetry": ["published", "testbed"],
+    "brain_maps": ["testbed"],
+    "individuals": ["published", "testbed"],
+    "parcels": ["published", "testbed"],
 }
 ON_PUBLISHED_SCORES = [path for path in NOTEBOOKS if "published" in PAGES[path.stem]]
 
@@ -146,13 +149,18 @@ def executed(notebook, folder, monkeypatch, changes):
 @pytest.mark.parametrize("notebook", ON_PUBLISHED_SCORES, indirect=True, ids=lambda p: p.stem)
 def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
     numbers = executed(notebook, tmp_path, monkeypatch, 'study = "published"\nn_boot = 200')
-    assert numbers["n_models"] == 28
+    assert numbers["n_models"] == (9 if notebook.name == "individuals" else 28)
     expected = {
         "scaling_law": {"r_log_parameters": 0.95},
         "asymmetry": {
             "r_log_parameters_difference": 0.82,
             "r_log_parameters_difference_reliable": 0.89,
         },
+        "individuals": {
+            "r_log_parameters_difference_EN057": 0.83,
+            "r_log_parameters_EN062_p90": 0.97,
+        },
+        "parcels": {"r_log_parameters_difference": 0.87, "r_slope_isc": -0.09},
     }[notebook.name]
     for name, value in expected.items():
         assert abs(numbers[name] - value) <= 0.006, name
@@ -161,7 +169,8 @@ def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
     assert all(
         path.with_suffix(".txt").read_text().startswith("Published values") for path in pictures
     )
-    assert len((tmp_path / "table.csv").read_text().splitlines()) == 29
+    n_rows = 10 if notebook.name == "individuals" else 28
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + n_rows
     assert not (tmp_path / "cache").exists()
 
 
@@ -169,7 +178,12 @@ def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("study", "expected", "n_rows", "n_figures"),
     [
-        ("petitprince-en", {"n_voxels": 25_870, "n_reliable": 6468, "threshold": 0.4873}, 22, 3),
+        (
+            "petitprince-en",
+            {"n_voxels": 25_870, "n_reliable": 6468, "threshold": 0.4873, "n_parcels_near": 44},
+            22,
+            4,
+        ),
         ("alice", {"isc_LATL": 0.277, "isc_RATL": 0.225, "isc_LPTL": 0.397}, 6, 2),
     ],
 )

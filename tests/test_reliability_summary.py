@@ -59,9 +59,9 @@ def test_regions_all_count_and_keep_their_side_under_either_rule(found):
 
 def test_cells_that_do_not_concern_a_study_are_left_out(found):
     left_out = {
-        "voxels": ["published", "regions"],
-        "regions": ["map", "truth", "measures", "published", "voxels"],
-        "published": ["truth", "measures", "listeners", "regions"],
+        "voxels": ["published", "regions", "parcels", "no-atlas"],
+        "regions": ["map", "truth", "measures", "published", "voxels", "parcels", "no-atlas"],
+        "published": ["truth", "measures", "listeners", "regions", "parcels"],
     }
     assert {name: summary.not_at_hand for name, summary in found.items()} == left_out
 

@@ -26,6 +26,10 @@ CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
 # Set to "no" where figures are wanted on the page only.
 FIGURES_VARIABLE = "BRAINALIGN_FIGURES"
 LEFT_OUT = "left_out.json"
+_NO_NETWORK = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "script-src 'unsafe-inline'; style-src 'unsafe-inline'\">"
+)
 _DPI = 192
 _PAGE_DPI = 96
 # p values are never zero.
@@ -49,11 +53,8 @@ def show(fig, name: str, alt: str) -> None:
     InputError
         For another kind of name, or without an alt text.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise InputError(f"The figure name {name!r} must be letters, digits, '-' and '_' only.")
+    _check_shown(name, alt)
     alt = " ".join(alt.split())
-    if not alt:
-        raise InputError(f"Figure {name!r} has no alt text.")
     from IPython.display import display
 
     png = _image(fig, "png")
@@ -68,6 +69,47 @@ def show(fig, name: str, alt: str) -> None:
         _write(folder / "figures" / f"{name}.svg", _image(fig, "svg"))
         _write(folder / "figures" / f"{name}.txt", f"{alt}\n".encode())
     _close(fig)
+
+
+def show_page(page: str, name: str, title: str, ratio: float) -> None:
+    """Display a whole page of HTML that can be clicked through; keep it as a file where asked for.
+
+    Parameters
+    ----------
+    page
+        Self-contained HTML. It gets a frame of its own, loaded when a reader comes to it, whose
+        scripts can reach neither the page around it nor the network.
+    name
+        File name without ending; letters, digits, "-" and "_".
+    title
+        What the frame shows, for those who cannot see it.
+    ratio
+        Width of the frame over its height; it is as wide as the text.
+
+    Raises
+    ------
+    InputError
+        For another kind of name, or without a title.
+    """
+    _check_shown(name, title)
+    from IPython.display import display
+
+    page = page.replace("<head>", f"<head>{_NO_NETWORK}", 1)
+    frame = (
+        f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" '
+        'sandbox="allow-scripts" loading="lazy" '
+        f'style="width: 100%; aspect-ratio: {ratio:g}; border: 0"></iframe>'
+    )
+    display({"text/html": frame, "text/plain": title}, raw=True)
+    if (folder := output_folder()) and os.environ.get(FIGURES_VARIABLE) != "no":
+        _write(folder / "figures" / f"{name}.html", page.encode())
+
+
+def _check_shown(name: str, alt: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise InputError(f"The figure name {name!r} must be letters, digits, '-' and '_' only.")
+    if not alt.strip():
+        raise InputError(f"Figure {name!r} has no alt text.")
 
 
 def _image(fig, kind: str) -> bytes:
