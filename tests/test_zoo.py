@@ -13,8 +13,9 @@ from brainalign.loading import load_language_model
 from brainalign.models import describe, zoo_names
 from brainalign.studies.testbed import zoo
 from brainalign.studies.testbed.config import StoryConfig
-from brainalign.studies.testbed.language import ENGLISH
+from brainalign.studies.testbed.languages import ENGLISH
 from brainalign.studies.testbed.story import as_text, write
+from brainalign.studies.testbed.tokens import encode_sentences, make_tokenizer
 
 
 def test_ladder_is_shipped_whole_smallest_first():
@@ -60,8 +61,8 @@ def test_shipped_model_has_the_recorded_loss():
 
 def test_tokenizer_and_direct_encoding_agree():
     sentences = write(ENGLISH, StoryConfig(), np.random.default_rng(3), 2000)
-    tokens = zoo.make_tokenizer()(as_text(sentences), truncation=False)["input_ids"]
-    assert tokens == zoo.encode_sentences(sentences).tolist()
+    tokens = make_tokenizer()(as_text(sentences), truncation=False)["input_ids"]
+    assert tokens == encode_sentences(sentences).tolist()
     shipped = load_language_model(zoo_names()[0]).tokenizer
     assert shipped(as_text(sentences), truncation=False)["input_ids"] == tokens
 

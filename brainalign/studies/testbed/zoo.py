@@ -13,15 +13,14 @@ from brainalign.errors import InputError
 from brainalign.files import PACKAGE, atomic_path, cache_folder, digest, file_sha256, source_digest
 from brainalign.parallel import map_processes, progress
 from brainalign.studies.testbed.config import StoryConfig
-from brainalign.studies.testbed.language import LANGUAGES
-from brainalign.studies.testbed.sentence import Sentence
+from brainalign.studies.testbed.languages import LANGUAGES
 from brainalign.studies.testbed.story import write
+from brainalign.studies.testbed.tokens import encode_sentences, make_tokenizer, token_numbers
 
 WEIGHTS = PACKAGE / "studies" / "testbed" / "weights"
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", ".", ",")
 CHECKPOINT_EVERY = 250
 # Modules whose source decides what a trained model is.
-SOURCES = ("config", "language", "sentence", "story", "zoo")
+SOURCES = ("config", "languages", "sentence", "story", "tokens", "zoo")
 
 
 @dataclass(frozen=True)
@@ -81,52 +80,6 @@ LADDER = {
         Recipe(128, 4, 8),
     )
 }
-
-
-def token_numbers(language: str) -> dict[str, int]:
-    """Number of every token: the special ones, then the language's word forms."""
-    tokens = [*SPECIAL_TOKENS, *LANGUAGES[language].vocabulary()]
-    return {token: number for number, token in enumerate(tokens)}
-
-
-def make_tokenizer(language: str = "en", positions: int = 128):
-    """Word-level tokenizer for the stories: lower case, punctuation on its own.
-
-    Returns
-    -------
-    transformers.PreTrainedTokenizerFast
-    """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordLevel(token_numbers(language), unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        model_max_length=positions,
-    )
-
-
-def encode_sentences(sentences: list[Sentence], language: str = "en") -> np.ndarray:
-    """Tokens of a story, straight from its words: what the tokenizer gives, a hundred times faster.
-
-    Returns
-    -------
-    numpy.ndarray
-        Token numbers, int64.
-    """
-    numbers = token_numbers(language)
-    tokens = []
-    for sentence in sentences:
-        for word in sentence.words:
-            tokens.append(numbers[word.form.lower()])
-            if word.after:
-                tokens.append(numbers[word.after])
-        tokens.append(numbers["."])
-    return np.array(tokens)
 
 
 def make_model(recipe: Recipe):
