@@ -76,10 +76,29 @@ def test_a_graded_quarter_is_driven_and_the_rest_fades(voxels):
     assert ((amplitude > 0.1) & (amplitude < 0.9)).mean() > 0.2
 
 
-def test_alike_hemispheres_have_equal_weights(voxels):
-    weight = planted_brain(voxels, configure(alike=True))["weight"].to_numpy()
+def test_asymmetry_scales_the_difference_of_the_sides(voxels):
+    weights = {
+        asymmetry: planted_brain(voxels, configure(asymmetry=asymmetry))["weight"].to_numpy()
+        for asymmetry in (0, 0.5, 1, 2)
+    }
     mirror = voxels.assign(x=-voxels["x"]).sort_values(["x", "y", "z"]).index.to_numpy()
-    assert np.allclose(weight, weight[:, mirror])
+    assert np.array_equal(weights[0], weights[0][:, mirror])
+    difference = weights[1] - weights[1][:, mirror]
+    assert np.abs(difference).max() > 0.5
+    for asymmetry, weight in weights.items():
+        assert np.allclose(weight - weight[:, mirror], asymmetry * difference)
+        assert np.allclose(weight + weight[:, mirror], weights[1] + weights[1][:, mirror])
+        assert weight.min() >= 0
+
+
+@pytest.mark.parametrize(
+    "asymmetry, left, right",
+    [(1, 9372.242520298909, 8406.847835271241), (0, 8889.545177785076, 8889.545177785076)],
+)
+def test_planted_weights_are_those_of_the_shipped_results(voxels, asymmetry, left, right):
+    weight = planted_brain(voxels, configure(asymmetry=asymmetry))["weight"].to_numpy()
+    sides = [weight[:, voxels["hemisphere"] == side].sum() for side in ("L", "R")]
+    assert sides == pytest.approx([left, right], rel=1e-12)
 
 
 def test_text_is_the_words_with_capitals_and_punctuation(sentences):
@@ -194,6 +213,10 @@ def test_unknown_names_are_one_clear_sentence():
         load_study("testbed", sed=1)
     with pytest.raises(InputError, match="n_runs is 2"):
         load_study("testbed", n_runs=2)
+    with pytest.raises(InputError, match="asymmetry is 2.5; a number from 0 to 2 is expected"):
+        load_study("testbed", asymmetry=2.5)
+    with pytest.raises(InputError, match="asymmetry is nan"):
+        load_study("testbed", asymmetry=float("nan"))
     with pytest.raises(InputError, match="does not speak 'tlh'"):
         load_study("testbed", language="tlh")
 
