@@ -118,9 +118,34 @@ LADDER = _by_name(
     _recipe("Qwen2", "Qwen1.5-14B", 112, 5, 8, inner=300),
 )
 
+#: The paper's four French models; sizes are half as large as in English.
+FRENCH = _by_name(
+    _recipe("GPT-2", "gpt2-base-french", 8, 2, 2, language="fr"),
+    _recipe("Qwen2", "Qwen2-0.5B", 24, 3, 3, inner=64, language="fr"),
+    _recipe("Qwen2", "Qwen2-1.5B", 40, 3, 5, inner=108, language="fr"),
+    _recipe("Qwen2", "Qwen2-7B", 80, 3, 8, inner=212, language="fr"),
+)
+
+# A Chinese word takes two tokens, and a scene should still fit into one context.
+_CHINESE = {"language": "cn", "positions": 256, "batch": 4}
+
+#: The paper's ten Chinese models; sizes are half as large as in English.
+CHINESE = _by_name(
+    _recipe("GPT-2", "gpt2-tiny-chinese", 4, 1, 1, **_CHINESE),
+    _recipe("GPT-2", "gpt2-base-chinese", 8, 2, 2, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-0.5B", 20, 3, 2, inner=52, **_CHINESE),
+    _recipe("Qwen2", "Qwen2-0.5B", 24, 3, 3, inner=64, **_CHINESE),
+    _recipe("Qwen2", "Qwen2-1.5B", 40, 3, 5, inner=108, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-1.8B", 48, 3, 6, inner=128, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-4B", 48, 5, 6, inner=128, **_CHINESE),
+    _recipe("Qwen2", "Qwen2-7B", 72, 3, 6, inner=192, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-7B", 64, 4, 8, inner=172, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-14B", 88, 5, 4, inner=236, **_CHINESE),
+)
+
 #: The model whose training is kept.
 WITH_CHECKPOINTS = _by_name(
     _recipe("Pythia", "pythia-6.9b", 64, 4, 8, checkpoints=CHECKPOINTS),
 )
 
-RECIPES = {**LADDER, **WITH_CHECKPOINTS}
+RECIPES = {**LADDER, **FRENCH, **CHINESE, **WITH_CHECKPOINTS}

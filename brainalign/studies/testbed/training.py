@@ -11,7 +11,7 @@ from brainalign.files import atomic_path, cache_folder, digest, file_sha256, sou
 from brainalign.parallel import progress
 from brainalign.studies.testbed.architectures import make_model
 from brainalign.studies.testbed.config import StoryConfig
-from brainalign.studies.testbed.language import LANGUAGES
+from brainalign.studies.testbed.languages import LANGUAGES
 from brainalign.studies.testbed.recipes import Recipe
 from brainalign.studies.testbed.sentence import Sentence
 from brainalign.studies.testbed.story import write
@@ -20,7 +20,7 @@ from brainalign.studies.testbed.tokens import encode_sentences, make_tokenizer, 
 CHECKPOINT_EVERY = 250
 HELD_OUT_WORDS = 60_000
 # Modules whose source decides what a trained model is.
-SOURCES = ("architectures", "config", "language", "sentence", "story", "training")
+SOURCES = ("architectures", "config", "languages", "sentence", "story", "tokens", "training")
 
 
 def training_story(recipe: Recipe, part: int, n_words: int) -> list[Sentence]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from brainalign.files import atomic_path
 from brainalign.models import word_vector_file
-from brainalign.studies.testbed.language import ENGLISH
+from brainalign.studies.testbed.languages import ENGLISH
 from brainalign.studies.testbed.recipes import LADDER
 from brainalign.studies.testbed.training import training_story
 

@@ -1,96 +1,10 @@
-"""What a language needs to tell the testbed's stories: a lexicon and a table of word orders.
+"""English: the lexicon and word order of the first testbed."""
 
-The generator (`story.py`) decides who does what to whom; this module says with which words and in
-which order. A second language is a second `Language` and nothing else.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from brainalign.studies.testbed.languages.language import Language, Verb
 
 
-@dataclass(frozen=True)
-class Language:
-    """Lexicon and word order of one language.
-
-    Attributes
-    ----------
-    code : str
-        "en".
-    places : tuple of str
-        One place for each kind of scene.
-    purposes : tuple of str
-        One noun for each goal.
-    scene_objects : tuple of tuple of str
-        For each place, the objects found there and nowhere else.
-    objects : tuple of str
-        Objects found anywhere.
-    goal_verbs, verbs : tuple
-        For each goal the verbs that serve it alone; verbs that serve any. A verb is its three
-        forms: base (also plural present), third person singular present, past (also participle).
-    speech_verbs : tuple of tuple of str
-        Verbs that take a whole clause.
-    names : tuple of (str, str)
-        Persons and their gender, "f" or "m".
-    animates : tuple of (str, str)
-        Nouns for beings, singular and plural.
-    adjectives, adverbs, prepositions, subordinators, times, conjunctions, relativisers : tuple of str
-        Closed or open lists to draw from.
-    determiners : mapping of str to tuple of str
-        For "singular" and "plural" nouns.
-    before_vowel : mapping of str to str
-        Determiners that change before a vowel, and what they become.
-    function : mapping of str to str
-        The single function words by their job: "the", "passive singular past", "by".
-    order : mapping of str to tuple of str
-        For each construction, its constituents in the order in which they are said.
-    """
-
-    code: str
-    places: tuple[str, ...]
-    purposes: tuple[str, ...]
-    scene_objects: tuple[tuple[str, ...], ...]
-    objects: tuple[str, ...]
-    goal_verbs: tuple[tuple[tuple[str, str, str], ...], ...]
-    verbs: tuple[tuple[str, str, str], ...]
-    speech_verbs: tuple[tuple[str, str, str], ...]
-    names: tuple[tuple[str, str], ...]
-    animates: tuple[tuple[str, str], ...]
-    adjectives: tuple[str, ...]
-    adverbs: tuple[str, ...]
-    prepositions: tuple[str, ...]
-    subordinators: tuple[str, ...]
-    times: tuple[str, ...]
-    conjunctions: tuple[str, ...]
-    relativisers: tuple[str, ...]
-    determiners: Mapping[str, tuple[str, ...]]
-    before_vowel: Mapping[str, str]
-    function: Mapping[str, str]
-    order: Mapping[str, tuple[str, ...]]
-
-    def vocabulary(self) -> list[str]:
-        """Every word form in lower case, sorted, each once."""
-        forms = {
-            *self.places,
-            *self.purposes,
-            *self.objects,
-            *self.adjectives,
-            *self.adverbs,
-            *self.times,
-        }
-        forms |= {*self.prepositions, *self.subordinators, *self.function.values()}
-        forms |= {*self.conjunctions, *self.relativisers, *self.before_vowel.values()}
-        forms |= {form for objects in self.scene_objects for form in objects}
-        forms |= {form for verbs in self.goal_verbs for verb in verbs for form in verb}
-        forms |= {form for verb in (*self.verbs, *self.speech_verbs) for form in verb}
-        forms |= {name for name, _ in self.names} | {
-            form for pair in self.animates for form in pair
-        }
-        forms |= {form for choices in self.determiners.values() for form in choices}
-        return sorted({form.lower() for form in forms})
-
-
-def english_verb(base: str) -> tuple[str, str, str]:
-    """Forms of a regular English verb: base, third person singular, past.
+def english_verb(base: str) -> Verb:
+    """Forms of a regular English verb.
 
     Parameters
     ----------
@@ -100,13 +14,17 @@ def english_verb(base: str) -> tuple[str, str, str]:
     double = base.startswith("=")
     base = base.lstrip("=")
     if base.endswith("y") and base[-2] not in "aeiou":
-        return base, base[:-1] + "ies", base[:-1] + "ied"
+        return _verb(base, base[:-1] + "ies", base[:-1] + "ied")
     singular = base + ("es" if base.endswith(("s", "sh", "ch", "x", "z")) else "s")
     past = base + ("d" if base.endswith("e") else (base[-1] if double else "") + "ed")
-    return base, singular, past
+    return _verb(base, singular, past)
 
 
-def _verbs(text: str) -> tuple[tuple[str, str, str], ...]:
+def _verb(base: str, singular: str, past: str) -> Verb:
+    return Verb(base, f"{singular}|{base}", past, past)
+
+
+def _verbs(text: str) -> tuple[Verb, ...]:
     return tuple(english_verb(base) for base in text.split())
 
 
@@ -119,6 +37,7 @@ def _animates(text: str) -> tuple[tuple[str, str], ...]:
 
 ENGLISH = Language(
     code="en",
+    name="English",
     places=tuple("forest kitchen harbor market school farm castle clinic".split()),
     purposes=tuple("maintenance secrecy discovery beauty trade war".split()),
     scene_objects=(
@@ -149,10 +68,11 @@ ENGLISH = Language(
         "close guard borrow move count clean collect remember"
     ),
     speech_verbs=(
-        ("say", "says", "said"),
-        ("think", "thinks", "thought"),
-        ("know", "knows", "knew"),
+        _verb("say", "says", "said"),
+        _verb("think", "thinks", "thought"),
+        _verb("know", "knows", "knew"),
     ),
+    motion_verbs=(Verb("go", "goes", "went", "gone"), Verb("come", "comes", "came", "come")),
     names=tuple(
         zip(
             "Anna Ben Clara David Emma Frank Grace Henry Iris Jack".split(),
@@ -177,7 +97,7 @@ ENGLISH = Language(
     subordinators=tuple("when while because after before although until since".split()),
     times=tuple("morning evening night day winter summer spring autumn afternoon noon".split()),
     conjunctions=("and", "but", "so"),
-    relativisers=("that", "who"),
+    relativisers=(("that", "that"), ("who", "who")),
     determiners={
         "singular": ("the", "the", "the", "the", "a", "a", "this", "every"),
         "plural": ("the", "the", "the", "the", "some", "these", "many", "both"),
@@ -186,11 +106,8 @@ ENGLISH = Language(
     function={
         "one": "one",
         "the": "the",
-        "go past": "went",
-        "go present": "goes",
-        "come past": "came",
-        "come present": "comes",
         "to": "to",
+        "in order to": "to",
         "by": "by",
         "in": "in",
         "for": "for",
@@ -198,10 +115,8 @@ ENGLISH = Language(
         "that": "that",
         "subject f": "she",
         "subject m": "he",
-        "passive singular past": "was",
-        "passive plural past": "were",
-        "passive singular present": "is",
-        "passive plural present": "are",
+        "passive past": "was|were",
+        "passive present": "is|are",
     },
     order={
         "opening": ("time", "agent", "go", "place", "goal"),
@@ -210,10 +125,10 @@ ENGLISH = Language(
         "passive": ("patient", "auxiliary", "verb", "by", "agent", "adverb", "prepositional"),
         "subject relative": ("relativiser", "verb", "patient"),
         "object relative": ("relativiser", "agent", "verb"),
-        "prepositional": ("preposition", "determiner", "noun phrase"),
+        "prepositional": ("preposition", "noun phrase"),
+        "place": ("preposition", "determiner", "noun"),
+        "purpose": ("preposition", "noun"),
         "complement": ("agent", "verb", "complementiser", "clause"),
         "subordination": ("subordinate", "main"),
     },
 )
-
-LANGUAGES = {"en": ENGLISH}
