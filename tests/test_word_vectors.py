@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from brainalign.activations import extract
 from brainalign.checkpoints import read_word_vectors
 from brainalign.models import describe, word_vector_file, word_vector_names
-from brainalign.studies.testbed.language import ENGLISH
+from brainalign.studies.testbed.languages import ENGLISH
 from brainalign.studies.testbed.word_vectors import cooccurrences, factorise
 
 

@@ -1,7 +1,7 @@
 """The models of the zoo: nano counterparts of the paper's, and how each is trained.
 
-Sizes are about 6e-5 of the paper's, in the paper's order; blocks are an eighth of the paper's (at
-least two), widths follow.
+Sizes are about 6e-5 of the paper's, in the paper's order; blocks are an eighth of the paper's (a
+twelfth for Mamba, whose blocks are half as large; at least two), widths follow.
 """
 
 from dataclasses import dataclass
@@ -90,21 +90,21 @@ def _by_name(*recipes: Recipe) -> dict[str, Recipe]:
 LADDER = _by_name(
     _recipe("GPT-2", "gpt2", 8, 2, 2),
     _recipe("OPT", "opt-125m", 8, 2, 2),
-    _recipe("Mamba", "mamba-130m-hf", 8, 3),
+    _recipe("Mamba", "mamba-130m-hf", 10, 2),
     _recipe("OPT", "opt-350m", 16, 3, 2, inner=60),
     _recipe("GPT-2", "gpt2-medium", 16, 3, 2),
-    _recipe("Mamba", "mamba-370m-hf", 14, 6),
+    _recipe("Mamba", "mamba-370m-hf", 16, 4),
     _recipe("Qwen2", "Qwen1.5-0.5B", 24, 3, 3, inner=64),
     _recipe("GPT-2", "gpt2-large", 24, 4, 3),
-    _recipe("Mamba", "mamba-790m-hf", 24, 6),
+    _recipe("Mamba", "mamba-790m-hf", 28, 4),
     _recipe("OPT", "opt-1.3b", 36, 3, 3),
-    _recipe("Mamba", "mamba-1.4b-hf", 32, 6),
+    _recipe("Mamba", "mamba-1.4b-hf", 40, 4),
     _recipe("GPT-2", "gpt2-xl", 32, 6, 4),
     _recipe("StableLM", "stablelm-2-1_6b", 48, 3, 6, inner=128),
     _recipe("Qwen2", "Qwen1.5-1.8B", 48, 3, 6, inner=128),
     _recipe("Gemma", "gemma-2b", 48, 2, 6, inner=384, key_value_heads=1),
     _recipe("OPT", "opt-2.7b", 48, 4, 6, inner=208),
-    _recipe("Mamba", "mamba-2.8b-hf", 44, 8),
+    _recipe("Mamba", "mamba-2.8b-hf", 56, 5),
     _recipe("StableLM", "stablelm-3b-4e1t", 56, 4, 7, inner=148),
     _recipe("Qwen2", "Qwen1.5-4B", 56, 5, 7, inner=148),
     _recipe("OPT", "opt-6.7b", 80, 4, 8),
@@ -137,10 +137,10 @@ CHINESE = _by_name(
     _recipe("Qwen2", "Qwen2-0.5B", 24, 3, 3, inner=64, **_CHINESE),
     _recipe("Qwen2", "Qwen2-1.5B", 40, 3, 5, inner=108, **_CHINESE),
     _recipe("Qwen2", "Qwen1.5-1.8B", 48, 3, 6, inner=128, **_CHINESE),
-    _recipe("Qwen2", "Qwen1.5-4B", 48, 5, 6, inner=128, **_CHINESE),
-    _recipe("Qwen2", "Qwen2-7B", 72, 3, 6, inner=192, **_CHINESE),
-    _recipe("Qwen2", "Qwen1.5-7B", 64, 4, 8, inner=172, **_CHINESE),
-    _recipe("Qwen2", "Qwen1.5-14B", 88, 5, 4, inner=236, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-4B", 48, 4, 6, inner=128, **_CHINESE),
+    _recipe("Qwen2", "Qwen2-7B", 56, 4, 7, inner=148, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-7B", 60, 4, 6, inner=160, **_CHINESE),
+    _recipe("Qwen2", "Qwen1.5-14B", 72, 5, 6, inner=192, **_CHINESE),
 )
 
 #: The model whose training is kept.
