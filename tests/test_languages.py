@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainalign.alignment import tokenise, word_pooling
+from brainalign.errors import InputError
 from brainalign.studies import load_study, study_fingerprint
 from brainalign.studies.testbed.config import StoryConfig
 from brainalign.studies.testbed.languages import CHINESE, ENGLISH, FRENCH, LANGUAGES
@@ -330,6 +331,14 @@ def test_every_word_has_its_own_tokens_and_none_is_lost(code, seed):
     pooling = word_pooling(ranges, len(ids), "mean")
     assert np.allclose(pooling.sum(axis=1), 1)
     assert ((pooling > 0).sum(axis=0) <= 1).all()
+
+
+@pytest.mark.parametrize("told, read", itertools.permutations(CODES, 2))
+def test_a_story_in_another_language_is_refused(told, read):
+    sentences = tell(LANGUAGES[told], 300)
+    forms = [word.form for word in words_of(sentences)]
+    with pytest.raises(InputError, match="does not know .* a model of the text's language"):
+        tokenise(forms, as_text(sentences), make_tokenizer(read))
 
 
 def test_chinese_words_have_one_to_three_tokens_and_no_spaces(stories):

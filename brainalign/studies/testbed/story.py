@@ -81,6 +81,11 @@ class Narrator:
                     yield self._sentence(self._main_sentence(), number)
             number += 1
 
+    def go_on(self, scene: Scene) -> Sentence:
+        """One more sentence in a scene, which becomes the narrator's."""
+        self.scene = scene
+        return self._sentence(self._main_sentence(), 0)
+
     def _sentence(self, words: list[Word], scene: int, opens_scene: bool = False) -> Sentence:
         for word, follower in pairwise(words):
             if follower.form[0].lower() in VOWELS and word.form in self.language.before_vowel:

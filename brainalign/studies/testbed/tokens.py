@@ -1,5 +1,7 @@
 """Tokens of the testbed's stories: words, or the characters of a language without spaces."""
 
+from functools import cache
+
 import numpy as np
 
 from brainalign.studies.testbed.languages import LANGUAGES
@@ -8,6 +10,7 @@ from brainalign.studies.testbed.sentence import Sentence
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
 
+@cache
 def token_numbers(language: str) -> dict[str, int]:
     """Number of every token: the special ones, the punctuation, then the language's own, sorted."""
     spoken = LANGUAGES[language]
@@ -38,6 +41,14 @@ def make_tokenizer(language: str = "en", positions: int = 128):
     )
 
 
+@cache
+def _tokens_of_forms(language: str) -> dict[str, list[int]]:
+    spoken, numbers = LANGUAGES[language], token_numbers(language)
+    return {
+        form: [numbers[token] for token in spoken.tokens_of(form)] for form in spoken.vocabulary()
+    }
+
+
 def encode_sentences(sentences: list[Sentence], language: str = "en") -> np.ndarray:
     """Tokens of a story, straight from its words: what the tokenizer gives, a hundred times faster.
 
@@ -46,10 +57,11 @@ def encode_sentences(sentences: list[Sentence], language: str = "en") -> np.ndar
     numpy.ndarray
         Token numbers, int64.
     """
-    spoken, numbers = LANGUAGES[language], token_numbers(language)
-    known = {
-        form: [numbers[token] for token in spoken.tokens_of(form)] for form in spoken.vocabulary()
-    }
+    spoken, numbers, known = (
+        LANGUAGES[language],
+        token_numbers(language),
+        _tokens_of_forms(language),
+    )
     tokens = []
     for sentence in sentences:
         for word in sentence.words:
