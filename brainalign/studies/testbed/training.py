@@ -10,6 +10,7 @@ import numpy as np
 from brainalign.files import atomic_path, cache_folder, digest, file_sha256, source_digest
 from brainalign.parallel import progress
 from brainalign.studies.testbed.architectures import make_model
+from brainalign.studies.testbed.completion import completion_accuracy, completion_items
 from brainalign.studies.testbed.config import StoryConfig
 from brainalign.studies.testbed.languages import LANGUAGES
 from brainalign.studies.testbed.recipes import Recipe
@@ -84,6 +85,30 @@ def validation_loss(model, sequences: np.ndarray, batch: int = 84) -> float:
     return sum(losses) / len(sequences)
 
 
+def measure_abilities(model, recipe: Recipe) -> dict[str, float]:
+    """How well a model knows the language of its stories.
+
+    Parameters
+    ----------
+    model
+        Causal language model, in evaluation mode.
+    recipe
+        That it was trained by.
+
+    Returns
+    -------
+    dict
+        validation_loss: nats per token of the held-out story; completion: part of the
+        completion task's items that it solves, where chance is a quarter.
+    """
+    held_out = story_sequences(recipe, 1, HELD_OUT_WORDS)
+    items = completion_items(recipe.language, longest=recipe.positions)
+    return {
+        "validation_loss": round(validation_loss(model, held_out), 4),
+        "completion": round(completion_accuracy(model, items), 4),
+    }
+
+
 class Training:
     """A model with everything that its next step depends on."""
 
@@ -151,8 +176,8 @@ def train_model(recipe: Recipe, folder: Path) -> dict:
     Returns
     -------
     dict
-        The training record, also saved as `training.json`: the recipe, steps, tokens, first,
-        last and held-out loss (nats per token), seconds of one core, checksum of the weights.
+        The training record, also saved as `training.json`: the recipe, steps, tokens, log of the
+        losses, abilities, seconds of one core, checksum of the weights.
     """
     import torch
 
@@ -175,13 +200,12 @@ def train_model(recipe: Recipe, folder: Path) -> dict:
             training.progress["log"].append({"step": step + 1, "loss": round(loss, 4)})
             training.progress["seconds"] = before + time.process_time() - start
             training.save(kept)
-    held_out = story_sequences(recipe, 1, HELD_OUT_WORDS)
     record = {
         **asdict(recipe),
         "name": recipe.name,
         "steps": n_steps,
         "tokens": int(n_steps * recipe.batch * recipe.positions),
-        "validation_loss": round(validation_loss(training.model.eval(), held_out), 4),
+        **measure_abilities(training.model.eval(), recipe),
         "seconds": round(before + time.process_time() - start),
         "log": training.progress["log"],
     }
