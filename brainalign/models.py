@@ -1,7 +1,7 @@
 """The table of language models, and how to load one by name, folder or hub address.
 
 A name is one of
-- a model of the testbed's zoo ("nano-gpt2-16x2"),
+- a model of the testbed's zoo ("nano-gpt2-16x3"),
 - "minilm": all-MiniLM-L6-v2, a small pretrained encoder in a Python package of its own,
 - one of the 28 models of Bonnasse-Gahot & Pallier (2024) ("gpt2-xl"),
 - a folder with `config.json`, `tokenizer.json` and safetensors, or a hub address "owner/name",
