@@ -31,7 +31,7 @@ from brainalign.studies import load_study
 from brainalign.studies.registry import missing_files
 from brainalign.study import Study, select_voxels
 
-TOKENIZER = ZOO / "nano-gpt2-128x4"
+TOKENIZER = ZOO / "nano-gpt2-32x6"
 SEED = 0
 EVERY_VOXEL = 8
 

@@ -23,13 +23,14 @@ from brainalign.reliability import leave_one_out_isc, reliable_voxels
 from brainalign.ridge import leave_one_run_out
 from brainalign.statistics import fit_line, partial_correlation, pearson
 from brainalign.studies import load_study
-from brainalign.studies.testbed.zoo import LADDER, zoo_table
+from brainalign.studies.testbed.recipes import LADDER
+from brainalign.studies.testbed.zoo import zoo_table
 from brainalign.study import Study, select_voxels
 from brainalign.wording import format_count
 
 #: Regions whose asymmetry must grow at least .4 and at most a third as fast as in AG/TPJ.
 GROWING, FLAT = ("aSTS", "pSTS", "BA45", "BA47"), ("BA44", "A1")
-GUARD_MODEL = "nano-gpt2-32x4"
+GUARD_MODEL = "nano-gpt2-32x6"
 SHIFT = 100
 
 
@@ -65,7 +66,7 @@ def acceptance_table(
         random.append(_sides(scores, reliable, embeddings, names))
     alike = []
     for seed in progress(null_seeds, desc="brains alike on both sides"):
-        study, reliable = _narrowed(seed=seed, alike=True)
+        study, reliable = _narrowed(seed=seed, asymmetry=0.0)
         alike.append(_sides(_scores(study, names), reliable, names))
     rows = [
         *_learning_rows(decoded, trained, seeds),
@@ -87,14 +88,16 @@ def _narrowed(**options) -> tuple[Study, np.ndarray]:
 
 
 def _scores(study: Study, names: list[str]) -> xr.DataArray:
-    return brain_scores(encode(study, names, EncodingSettings()), "nested")
+    # Models of one width share their random embeddings.
+    unique = list(dict.fromkeys(names))
+    return brain_scores(encode(study, unique, EncodingSettings()), "nested")
 
 
 def _sides(
     scores: xr.DataArray, reliable: np.ndarray, names: list[str], sized: list[str] | None = None
 ) -> pd.DataFrame:
     """Mean score of reliable voxels: columns L, R, L-R; index: log10 size of the models `sized`."""
-    table = hemisphere_table(scores.sel(model=names), reliable)
+    table = hemisphere_table(scores.sel(model=list(dict.fromkeys(names))), reliable)
     rows = table[(table["voxels"] == "reliable") & (table["statistic"] == "mean")]
     sides = rows.pivot(index="model", columns="hemisphere", values="score").loc[names]
     sides.index = np.log10([describe(name).n_parameters for name in sized or names])

@@ -16,10 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from brainalign.alignment import is_empty, tokenise, word_pooling
+from brainalign.checkpoints import read_word_vectors
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
 from brainalign.loading import LanguageModel, load_language_model
-from brainalign.models import Baseline, check_name, fingerprint, parse_baseline
+from brainalign.models import (
+    Baseline,
+    check_name,
+    fingerprint,
+    parse_baseline,
+    word_vector_file,
+)
 from brainalign.parallel import progress
 from brainalign.states import Precision, Reader, probe, read_words
 from brainalign.study import Run, Study
@@ -313,9 +320,10 @@ def word_windows(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[str, Any]]:
-    """A baseline's vectors: normal per word heard, uniform in [0, 1) per word form, or 1.
+    """A baseline's vectors: normal per word heard, uniform in [0, 1) or learnt per form, or 1.
 
-    A form has the same vector in every run and study, whatever its case.
+    A form has the same vector in every run and study, whatever its case. Forms that nothing was
+    learnt of have zeros, as in Bonnasse-Gahot & Pallier (2024, code).
     """
     words = run.words["word"].tolist()
     if baseline.kind == "word rate":
@@ -326,15 +334,24 @@ def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[s
         )
     else:
         forms = ["" if is_empty(word) else word.strip().lower() for word in words]
-        table = {form: _form_vector(form, baseline) for form in set(forms)}
+        table = _form_vectors(set(forms), baseline)
         drawn = np.array([table[form] for form in forms]).reshape(-1, baseline.width)
     drawn[[is_empty(word) for word in words]] = 0
     return drawn[None], {"layers": [baseline.kind], "context": "none"}
 
 
-def _form_vector(form: str, baseline: Baseline) -> np.ndarray:
-    number = int.from_bytes(hashlib.sha256(form.encode()).digest()[:8], "little")
-    return np.random.default_rng([baseline.seed, number]).random(baseline.width, dtype=np.float32)
+def _form_vectors(forms: set[str], baseline: Baseline) -> dict[str, np.ndarray]:
+    """Vector of every word form, each of shape (width,), float32."""
+    if baseline.kind == "word vectors":
+        learnt = read_word_vectors(word_vector_file(f"word-vectors-{baseline.width}"))
+        unknown = np.zeros(baseline.width, dtype=np.float32)
+        return {form: learnt.get(form, unknown) for form in forms}
+    table = {}
+    for form in forms:
+        number = int.from_bytes(hashlib.sha256(form.encode()).digest()[:8], "little")
+        rng = np.random.default_rng([baseline.seed, number])
+        table[form] = rng.random(baseline.width, dtype=np.float32)
+    return table
 
 
 def _fill_empty(layers: np.ndarray, run: Run, how: Literal["zero", "next"]) -> None:

@@ -22,6 +22,8 @@ _WRITTEN_WORD = re.compile(r"[^\W_](?:[^\W_]|['-](?=[^\W_]))*")
 _CLITIC = re.compile(r"n't(?![^\W_])", re.IGNORECASE)
 # The farthest that a word may stand behind the one before it.
 MAX_SKIPPED_WORDS = 20
+# The largest part of a text that its model may not know; punctuation is much the same everywhere.
+MAX_UNKNOWN = 0.8
 
 
 def is_empty(word: object) -> bool:
@@ -134,7 +136,8 @@ def tokenise(
     Raises
     ------
     InputError
-        As `locate_words` and `token_ranges`.
+        As `locate_words` and `token_ranges`; for a text in a language that the tokenizer does not
+        know.
     """
     spans, n_skipped = locate_words(words, text)
     with quiet_transformers():
@@ -142,6 +145,12 @@ def tokenise(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
     ids, offsets = np.array(encoded["input_ids"]), np.array(encoded["offset_mapping"])
+    unknown = np.mean(ids == tokenizer.unk_token_id) if len(ids) else 0.0
+    if unknown > MAX_UNKNOWN:
+        raise InputError(
+            f"The tokenizer does not know {unknown:.0%} of the text, which begins {text[:40]!r}; a "
+            "model of the text's language is expected."
+        )
     return ids, token_ranges(spans, offsets.reshape(-1, 2), words), n_skipped
 
 

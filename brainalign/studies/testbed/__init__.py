@@ -11,7 +11,7 @@ from brainalign.files import digest, source_digest
 from brainalign.studies.options import make_config
 from brainalign.studies.testbed.brain import brain_mask, planted_brain, voxel_table
 from brainalign.studies.testbed.config import TestbedConfig
-from brainalign.studies.testbed.language import LANGUAGES
+from brainalign.studies.testbed.languages import LANGUAGES
 from brainalign.studies.testbed.latents import word_latents
 from brainalign.studies.testbed.listeners import (
     latent_regressors,
@@ -28,7 +28,7 @@ SOURCES = (
     "__init__",
     "brain",
     "config",
-    "language",
+    "languages",
     "latents",
     "listeners",
     "sentence",

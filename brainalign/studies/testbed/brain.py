@@ -115,8 +115,10 @@ def planted_brain(voxels: pd.DataFrame, config: TestbedConfig) -> xr.Dataset:
     sides = np.array([WEIGHTS[name] for name in SEEDS])  # region × side × family
     left, right = mixture @ sides[:, 0], mixture @ sides[:, 1]
     middle = (left + right) / 2
-    if config.alike:
-        left = right = middle
+    # Written so that 0 and 1 give the mean and the planted weights to the last bit.
+    left, right = (
+        config.asymmetry * side + (1 - config.asymmetry) * middle for side in (left, right)
+    )
     side = voxels["hemisphere"].to_numpy()[:, None]
     weight = np.select([side == "L", side == "R"], [left, right], middle) * amplitude[:, None]
     return xr.Dataset(

@@ -129,9 +129,10 @@ class TestbedConfig:
         Gaussian of standard deviation `reach`.
     silent : float
         Signal amplitude under which a voxel is silent.
-    alike : bool
-        Whether both hemispheres get the mean of the left and right weights: a brain with nothing
-        to find.
+    asymmetry : float
+        How far the left and right weights lie from their mean, times the planted distance: 0 gives
+        both hemispheres the mean, a brain with nothing to find. At 2, the most, no weight is
+        negative yet.
     story : StoryConfig
         Probabilities of the story generator.
     """
@@ -155,7 +156,7 @@ class TestbedConfig:
     plateau: float = 10.0
     reach: float = 15.0
     silent: float = 0.05
-    alike: bool = False
+    asymmetry: float = 1.0
     story: StoryConfig = field(default_factory=StoryConfig)
 
     def __post_init__(self):
@@ -171,3 +172,7 @@ class TestbedConfig:
         for name in ("tr", "words_per_second", "noise"):
             if getattr(self, name) <= 0:
                 raise InputError(f"Testbed: {name} is {getattr(self, name)}; it must be positive.")
+        if not 0 <= self.asymmetry <= 2:
+            raise InputError(
+                f"Testbed: asymmetry is {self.asymmetry}; a number from 0 to 2 is expected."
+            )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from brainalign.studies.testbed.config import FAMILIES
-from brainalign.studies.testbed.language import Language
+from brainalign.studies.testbed.languages.language import Language
 from brainalign.studies.testbed.sentence import (
     N_PATIENT_CLASSES,
     N_VERB_CLASSES,

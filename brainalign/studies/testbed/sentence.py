@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from brainalign.studies.testbed.languages.language import Language
+
 
 @dataclass(slots=True, eq=False)
 class Clause:
@@ -30,6 +32,7 @@ class Word:
     open: int = 0
     tells: tuple[tuple[str, int], ...] = ()
     after: str = ""
+    noun_class: int = 0
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class Sentence:
 
     words: list[Word]
     past: bool
+    language: Language
     scene: int = 0
     opens_scene: bool = False
     text: str = field(init=False)
@@ -66,7 +70,7 @@ class Sentence:
     def __post_init__(self):
         written = [word.form + word.after for word in self.words]
         written[0] = written[0][0].upper() + written[0][1:]
-        self.text = " ".join(written) + "."
+        self.text = self.language.write(written) + self.language.stop
 
 
 PARTS_OF_SPEECH = (

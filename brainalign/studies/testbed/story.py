@@ -1,11 +1,12 @@
 """The generator: stories in which it is known, word by word, what there is to understand."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from brainalign.studies.testbed.config import StoryConfig
-from brainalign.studies.testbed.language import Language
+from brainalign.studies.testbed.languages.language import VOWELS, Language, Verb, agree
 from brainalign.studies.testbed.sentence import (
     N_VERB_CLASSES,
     Clause,
@@ -80,8 +81,16 @@ class Narrator:
                     yield self._sentence(self._main_sentence(), number)
             number += 1
 
+    def go_on(self, scene: Scene) -> Sentence:
+        """One more sentence in a scene, which becomes the narrator's."""
+        self.scene = scene
+        return self._sentence(self._main_sentence(), 0)
+
     def _sentence(self, words: list[Word], scene: int, opens_scene: bool = False) -> Sentence:
-        return Sentence(words, self.scene.past, scene, opens_scene)
+        for word, follower in pairwise(words):
+            if follower.form[0].lower() in VOWELS and word.form in self.language.before_vowel:
+                word.form = word.lemma = self.language.before_vowel[word.form]
+        return Sentence(words, self.scene.past, self.language, scene, opens_scene)
 
     def _set_scene(self) -> None:
         draw, language = self.draw, self.language
@@ -101,29 +110,52 @@ class Narrator:
         order = self.language.order[construction]
         return _close([word for name in order for word in parts.get(name, ())])
 
-    def _function(self, job: str, part_of_speech: str, clause: Clause, **more) -> Word:
-        form = self.language.function[job]
-        return Word(form, form, part_of_speech, clause, **more)
+    def _function(
+        self, job: str, part_of_speech: str, clause: Clause, noun: Word | None = None
+    ) -> list[Word]:
+        """The function word for a job, agreeing with a noun; none where a language has none."""
+        if job not in self.language.function:
+            return []
+        noun_class, plural = (noun.noun_class, noun.plural) if noun else (0, False)
+        form = agree(self.language.function[job], noun_class, plural)
+        return [Word(form, form, part_of_speech, clause, plural)]
 
-    def _verbs(self, clause: Clause, plural: bool, participle: bool = False) -> list[Word]:
-        first = self._verb(clause, plural, participle)
+    def _noun(self, clause: Clause, singular: str, plural: str = "", **more) -> Word:
+        noun_class = self.language.noun_class.get(singular, 0)
+        form, several = plural or singular, bool(plural)
+        return Word(form, singular, "noun", clause, several, noun_class=noun_class, **more)
+
+    def _verbs(self, clause: Clause, subject: Word, participle: bool = False) -> list[Word]:
+        first = self._verb(clause, subject, participle)
         if not self.draw.happens(self.config.verb_pair):
             return [first]
         and_ = self._function("and", "conjunction", clause)
-        return _close([first, and_, self._verb(clause, plural, participle)])
+        return _close([first, *and_, self._verb(clause, subject, participle)])
 
-    def _verb(self, clause: Clause, plural: bool, participle: bool = False) -> Word:
+    def _verb(self, clause: Clause, subject: Word, participle: bool) -> Word:
         draw, language, scene = self.draw, self.language, self.scene
         if draw.happens(scene.cue):
             verbs, goal = language.goal_verbs[scene.goal], scene.goal
         else:
             verbs, goal = language.verbs, 0
         number = draw.index(len(verbs))
-        base, singular, past = verbs[number]
-        form = past if participle or scene.past else base if plural else singular
+        form = (
+            agree(verbs[number].participle, subject.noun_class, subject.plural)
+            if participle
+            else self._finite(verbs[number], subject)
+        )
         # Classes of acts cut across the goals, so that an act alone does not tell the goal.
         act = (number + goal) % (N_VERB_CLASSES - 1)
-        return Word(form, base, "verb", clause, plural, tells=(("verb", act),))
+        lemma = verbs[number].infinitive
+        return Word(form, lemma, "verb", clause, subject.plural, tells=(("verb", act),))
+
+    def _finite(self, verb: Verb, subject: Word) -> str:
+        return agree(verb.past if self.scene.past else verb.present, 0, subject.plural)
+
+    def _aspect(self, clause: Clause) -> dict[str, list[Word]]:
+        # A particle of its own, in languages whose verbs do not show the tense.
+        name = "done" if self.scene.past else "ongoing"
+        return {name: self._function(name, "particle", clause)}
 
     def _noun_phrase(self, clause: Clause, noun: Word, may_relate: bool) -> Phrase:
         draw, config, language = self.draw, self.config, self.language
@@ -131,12 +163,11 @@ class Narrator:
         parts = {"noun": [noun]}
         if draw.happens(config.adjective):
             adjective = draw.choose(language.adjectives)
-            parts["adjective"] = [Word(adjective, adjective, "adjective", clause, noun.plural)]
-        determiner = draw.choose(language.determiners[number])
-        first = parts.get("adjective", parts["noun"])[0]
-        if first.form[0] in "aeiou":
-            determiner = language.before_vowel.get(determiner, determiner)
-        parts["determiner"] = [Word(determiner, determiner, "determiner", clause, noun.plural)]
+            form = agree(adjective, noun.noun_class, noun.plural)
+            parts["adjective"] = [Word(form, agree(adjective), "adjective", clause, noun.plural)]
+        form = agree(draw.choose(language.determiners[number]), noun.noun_class, noun.plural)
+        if form:
+            parts["determiner"] = [Word(form, form, "determiner", clause, noun.plural)]
         if may_relate and draw.happens(config.relative):
             parts["relative"] = self._relative(clause, noun)
         return Phrase(self._arrange("noun phrase", parts), noun.plural, 0, noun)
@@ -146,7 +177,7 @@ class Narrator:
         own = draw.happens(scene.cue)
         objects = language.scene_objects[scene.place] if own else language.objects
         number = draw.index(len(objects))
-        noun = Word(objects[number], objects[number], "noun", clause)
+        noun = self._noun(clause, objects[number])
         phrase = self._noun_phrase(clause, noun, may_relate=False)
         phrase.category = number % 3
         return phrase
@@ -155,7 +186,7 @@ class Narrator:
         draw, language = self.draw, self.language
         singular, plural = draw.choose(language.animates)
         several = draw.happens(self.config.plural)
-        noun = Word(plural if several else singular, singular, "noun", clause, several)
+        noun = self._noun(clause, singular, plural if several else "")
         phrase = self._noun_phrase(clause, noun, may_relate)
         phrase.category = len(language.names) + several
         return phrase
@@ -163,9 +194,9 @@ class Narrator:
     def _protagonist(self, clause: Clause, may_be_pronoun: bool) -> Phrase:
         scene = self.scene
         name, gender = self.language.names[scene.protagonist]
-        # Nobody else in a scene has a name or a gender, so a pronoun is never ambiguous.
+        # Nobody else in a scene has a name, so it is clear whom a pronoun means.
         if may_be_pronoun and self.draw.happens(self.config.pronoun):
-            word = self._function(f"subject {gender}", "pronoun", clause)
+            (word,) = self._function(f"subject {gender}", "pronoun", clause)
         else:
             word = Word(name, name, "name", clause)
         return Phrase([word], False, scene.protagonist, word)
@@ -191,15 +222,17 @@ class Narrator:
 
     def _relative(self, outer: Clause, noun: Word) -> list[Word]:
         clause = Clause(outer.depth + 1, True, outer.subordinate, outer.coordinated)
-        relativiser = self.draw.choose(self.language.relativisers)
-        parts = {"relativiser": [Word(relativiser, relativiser, "relativiser", clause)]}
-        if self.draw.happens(0.5):
-            parts["verb"] = self._verbs(clause, noun.plural)
+        relativisers = self.draw.choose(self.language.relativisers)
+        is_subject = self.draw.happens(0.5)
+        form = relativisers[0 if is_subject else 1]
+        parts = {"relativiser": [Word(form, form, "relativiser", clause)]}
+        if is_subject:
+            parts["verb"] = self._verbs(clause, noun)
             parts["patient"] = self._tell(self._patient(clause, False), "patient")
             return self._arrange("subject relative", parts)
         agent = self._agent(clause, may_relate=False)
         parts["agent"] = self._tell(agent, "agent")
-        parts["verb"] = self._verbs(clause, agent.plural)
+        parts["verb"] = self._verbs(clause, agent.head)
         return self._arrange("object relative", parts)
 
     def _clause(self, clause: Clause) -> list[Word]:
@@ -213,12 +246,16 @@ class Narrator:
         subject = patient if clause.passive else agent
         parts = {
             "agent": self._tell(agent, "agent"),
-            "verb": self._verbs(clause, subject.plural, participle=clause.passive),
+            "verb": self._verbs(clause, subject.head, participle=clause.passive),
             "patient": self._tell(patient, "patient"),
+            **self._aspect(clause),
         }
         if clause.passive:
-            parts["auxiliary"] = [self._auxiliary(clause, patient.plural)]
-            parts["by"] = [self._function("by", "preposition", clause)]
+            tense = "past" if self.scene.past else "present"
+            parts["auxiliary"] = self._function(
+                f"passive {tense}", "auxiliary", clause, patient.head
+            )
+            parts["by"] = self._function("by", "preposition", clause)
         if draw.happens(config.adverb):
             adverb = draw.choose(language.adverbs)
             parts["adverb"] = [Word(adverb, adverb, "adverb", clause)]
@@ -226,46 +263,40 @@ class Narrator:
             parts["prepositional"] = self._prepositional(clause)
         return self._arrange("passive" if clause.passive else "active", parts)
 
-    def _auxiliary(self, clause: Clause, plural: bool) -> Word:
-        number = "plural" if plural else "singular"
-        tense = "past" if self.scene.past else "present"
-        return self._function(f"passive {number} {tense}", "auxiliary", clause, plural=plural)
-
     def _prepositional(self, clause: Clause) -> list[Word]:
         draw, language, scene = self.draw, self.language, self.scene
         kind = draw.index(3) if draw.happens(scene.cue) else 0
         if kind == 1:
-            place = language.places[scene.place]
-            parts = {
-                "preposition": [self._function("in", "preposition", clause)],
-                "determiner": [self._function("the", "determiner", clause)],
-                "noun phrase": [Word(place, place, "noun", clause)],
-            }
-        elif kind == 2:
-            purpose = language.purposes[scene.goal]
-            parts = {
-                "preposition": [self._function("for", "preposition", clause)],
-                "noun phrase": [Word(purpose, purpose, "noun", clause)],
-            }
-        else:
-            preposition = draw.choose(language.prepositions)
-            parts = {
-                "preposition": [Word(preposition, preposition, "preposition", clause)],
-                "noun phrase": self._object(clause).words,
-            }
+            place = self._noun(clause, language.places[scene.place])
+            return self._arrange("place", self._at(clause, "in", place))
+        if kind == 2:
+            purpose = self._noun(clause, language.purposes[scene.goal])
+            return self._arrange("purpose", self._at(clause, "for", purpose))
+        preposition = draw.choose(language.prepositions)
+        parts = {
+            "in": self._function("in", "preposition", clause),
+            "preposition": [Word(preposition, preposition, "preposition", clause)],
+            "noun phrase": self._object(clause).words,
+        }
         return self._arrange("prepositional", parts)
+
+    def _at(self, clause: Clause, job: str, noun: Word) -> dict[str, list[Word]]:
+        return {
+            "preposition": self._function(job, "preposition", clause),
+            "determiner": self._function("the", "determiner", clause, noun),
+            "noun": [noun],
+            "inside": self._function("inside", "preposition", clause),
+        }
 
     def _complement(self, clause: Clause) -> list[Word]:
         agent = self._agent(clause, may_relate=False)
-        base, singular, past = self.draw.choose(self.language.speech_verbs)
-        form = past if self.scene.past else base if agent.plural else singular
+        verb = self.draw.choose(self.language.speech_verbs)
+        form, told = self._finite(verb, agent.head), (("verb", N_VERB_CLASSES - 1),)
         inner = Clause(clause.depth + 1, False, clause.subordinate, clause.coordinated)
         parts = {
             "agent": self._tell(agent, "agent"),
-            "verb": [
-                Word(form, base, "verb", clause, agent.plural, 0, (("verb", N_VERB_CLASSES - 1),))
-            ],
-            "complementiser": [self._function("that", "complementiser", inner)],
+            "verb": [Word(form, verb.infinitive, "verb", clause, agent.plural, tells=told)],
+            "complementiser": self._function("that", "complementiser", inner),
             "clause": self._clause(inner),
         }
         return self._arrange("complement", parts)
@@ -276,37 +307,30 @@ class Narrator:
         draw, language, scene = self.draw, self.language, self.scene
         clause, inner = Clause(), Clause(depth=1, subordinate=True)
         name = language.names[scene.protagonist][0]
-        tense = "past" if scene.past else "present"
-        time, place = draw.choose(language.times), language.places[scene.place]
+        told = (("agent", scene.protagonist), ("protagonist", scene.protagonist))
+        agent = Word(name, name, "name", clause, tells=told)
+        time = self._noun(clause, draw.choose(language.times))
+        place = self._noun(clause, language.places[scene.place], tells=(("scene", scene.place),))
         # The opening's verb and object always belong to the goal and the place it names.
         verb = draw.index(len(language.goal_verbs[scene.goal]))
-        base = language.goal_verbs[scene.goal][verb][0]
         act = (verb + scene.goal) % (N_VERB_CLASSES - 1)
+        told = (("verb", act), ("goal", scene.goal))
+        infinitive = language.goal_verbs[scene.goal][verb].infinitive
         scene.cue = 1.0
-        told = (("agent", scene.protagonist), ("protagonist", scene.protagonist))
-        goal = Word(base, base, "verb", inner, tells=(("verb", act), ("goal", scene.goal)))
+        motion = draw.choose(language.motion_verbs)
         parts = {
-            "time": [
-                self._function("one", "determiner", clause),
-                Word(time, time, "noun", clause),
-            ],
-            "agent": [Word(name, name, "name", clause, tells=told)],
-            "go": [
-                Word(
-                    language.function[f"{draw.choose(('go', 'come'))} {tense}"],
-                    "go",
-                    "verb",
-                    clause,
-                )
-            ],
+            "time": [*self._function("one", "determiner", clause, time), time],
+            "agent": [agent],
+            "go": [Word(self._finite(motion, agent), motion.infinitive, "verb", clause)],
+            **self._aspect(clause),
             "place": [
-                self._function("to", "preposition", clause),
-                self._function("the", "determiner", clause),
-                Word(place, place, "noun", clause, tells=(("scene", scene.place),)),
+                *self._function("to", "preposition", clause),
+                *self._function("the", "determiner", clause, place),
+                place,
             ],
             "goal": [
-                self._function("to", "particle", inner),
-                goal,
+                *self._function("in order to", "particle", inner),
+                Word(infinitive, infinitive, "verb", inner, tells=told),
                 *self._tell(self._object(inner), "patient"),
             ],
         }
@@ -317,16 +341,16 @@ class Narrator:
         if draw.happens(config.subordinate):
             subordinator = draw.choose(language.subordinators)
             clause = Clause(depth=1, subordinate=True)
-            first = [Word(subordinator, subordinator, "conjunction", clause)]
+            first = [Word(form, form, "conjunction", clause) for form in subordinator.split()]
             first = _close(first + self._clause(clause))
-            first[-1].after = ","
+            first[-1].after = language.comma
             parts = {"subordinate": first, "main": self._clause(Clause())}
             return self._arrange("subordination", parts)
         words = self._clause(Clause())
         if draw.happens(config.coordinate):
             conjunction = draw.choose(language.conjunctions)
             clause = Clause(coordinated=True)
-            words[-1].after = ","
+            words[-1].after = language.comma
             words = words + [Word(conjunction, conjunction, "conjunction", clause)]
             words = _close(words + self._clause(clause))
         return words
@@ -361,6 +385,6 @@ def as_text(sentences: list[Sentence]) -> str:
     pieces = []
     for sentence in sentences:
         if pieces:
-            pieces.append("\n\n" if sentence.opens_scene else " ")
+            pieces.append("\n\n" if sentence.opens_scene else sentence.language.separator)
         pieces.append(sentence.text)
     return "".join(pieces)
