@@ -24,7 +24,17 @@ PAGES = {
     "brain_maps": ["testbed"],
     "individuals": ["published", "testbed"],
     "parcels": ["published", "testbed"],
+    "layer_depth": ["published", "testbed"],
+    "training_checkpoints": ["published", "testbed"],
+    "languages": ["published", "testbed"],
+    "roi_slopes": ["published", "testbed"],
+    "power": ["testbed"],
+    "robustness": ["published", "testbed"],
+    "task_performance": ["published", "testbed"],
 }
+#: Language models on the published part of a page, and rows of its table, where it is not all 28.
+FEWER_MODELS = {"individuals": 9, "training_checkpoints": 9, "languages": None}
+
 ON_PUBLISHED_SCORES = [path for path in NOTEBOOKS if "published" in PAGES[path.stem]]
 
 
@@ -71,7 +81,7 @@ def test_first_code_cell_alone_holds_the_parameters(notebook):
 def test_parameters_have_types_and_meanings(notebook):
     schema = read_schema(notebook.name)
     assert {"study", "seed"} <= schema.keys()
-    assert ("models" in schema) == ("n_boot" in schema)
+    assert "n_boot" in schema or "models" not in schema
     for parameter in schema.values():
         assert len(parameter.meaning) > 3, parameter.name
         assert parameter.check(parameter.default) == parameter.default
@@ -148,8 +158,9 @@ def executed(notebook, folder, monkeypatch, changes):
 
 @pytest.mark.parametrize("notebook", ON_PUBLISHED_SCORES, indirect=True, ids=lambda p: p.stem)
 def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
-    numbers = executed(notebook, tmp_path, monkeypatch, 'study = "published"\nn_boot = 200')
-    assert numbers["n_models"] == (9 if notebook.name == "individuals" else 28)
+    draws = "\nn_boot = 200" if "n_boot" in read_schema(notebook.name) else ""
+    numbers = executed(notebook, tmp_path, monkeypatch, 'study = "published"' + draws)
+    assert numbers.get("n_models") == FEWER_MODELS.get(notebook.name, 28)
     expected = {
         "scaling_law": {"r_log_parameters": 0.95},
         "asymmetry": {
@@ -161,6 +172,15 @@ def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
             "r_log_parameters_EN062_p90": 0.97,
         },
         "parcels": {"r_log_parameters_difference": 0.87, "r_slope_isc": -0.09},
+        "layer_depth": {"r_best_depth_log_parameters": -0.56, "r_best_depth_hellaswag": -0.68},
+        "training_checkpoints": {"r_trained_GPT_2": 0.99, "r_trained_Qwen1_5": 0.96},
+        "languages": {"r_log_parameters_en": 0.95, "r_log_parameters_difference_cn": 0.928},
+        "roi_slopes": {
+            f"r_log_parameters_difference_{roi}": r
+            for roi, r in {"TP": 0.36, "aSTS": 0.85, "AG_TPJ": 0.84, "BA44": 0.15}.items()
+        },
+        "robustness": {"r_single_layer": 0.958, "n_right_aSTS": 28, "n_negative_normalised": 19},
+        "task_performance": {"r_completion": 0.95, "r_completion_largest": 0.83},
     }[notebook.name]
     for name, value in expected.items():
         assert abs(numbers[name] - value) <= 0.006, name
@@ -169,7 +189,7 @@ def test_runs_on_the_published_scores(notebook, tmp_path, monkeypatch):
     assert all(
         path.with_suffix(".txt").read_text().startswith("Published values") for path in pictures
     )
-    n_rows = 10 if notebook.name == "individuals" else 28
+    n_rows = {"individuals": 10, "training_checkpoints": 18, "languages": 4}.get(notebook.name, 28)
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + n_rows
     assert not (tmp_path / "cache").exists()
 
