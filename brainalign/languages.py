@@ -62,14 +62,11 @@ def language_scores(
             "languages are compared."
         )
     from brainalign.layer_choice import brain_scores
-    from brainalign.models import zoo_names
     from brainalign.scores import summarise, voxel_scores
 
     tables = {}
     for language in languages:
-        found = voxel_scores(
-            study, zoo_names(language), [], narrow=True, language=language, **options
-        )
+        found = voxel_scores(study, None, [], narrow=True, language=language, **options)
         scores = brain_scores(found.encoded, layer_rule)
         summary = summarise(found.study, scores, found.reliable, layer_rule, hemispheres)
         tables[language] = summary.table

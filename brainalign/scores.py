@@ -66,7 +66,7 @@ class VoxelScores:
     reliable: np.ndarray = field(repr=False)
 
 
-def default_models(study: str) -> list[str]:
+def default_models(study: str, language: str = "en") -> list[str]:
     """Language models that a page shows when it is asked for none in particular.
 
     Parameters
@@ -74,10 +74,12 @@ def default_models(study: str) -> list[str]:
     study
         Its name. The testbed's models know the testbed's words only; studies of real speech take
         the pretrained model that needs no hub.
+    language
+        Of the testbed: "en", "fr" or "cn".
     """
     from brainalign.models import MINILM, zoo_names
 
-    return zoo_names() if study == "testbed" else [MINILM]
+    return zoo_names(language) if study == "testbed" else [MINILM]
 
 
 def draws_line(study: str, models: Sequence[str] | None) -> bool:
@@ -235,7 +237,7 @@ def voxel_scores(
     from brainalign.studies import load_study
 
     loaded = load_study(study, **options)
-    names = default_models(study) if models is None else list(models)
+    names = default_models(study, loaded.language) if models is None else list(models)
     names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
     names += control_names() if controls is None else list(controls)
     # Of a handful of regions, all count.

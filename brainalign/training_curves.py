@@ -9,7 +9,6 @@ import xarray as xr
 
 from brainalign import published_panels
 from brainalign.comparison import Printed
-from brainalign.errors import InputError
 from brainalign.scaling import matching
 from brainalign.scores import PUBLISHED, VoxelScores, voxel_scores
 from brainalign.study import HemisphereRule, hemispheres
@@ -31,12 +30,7 @@ def checkpoint_names(model: str) -> dict[int, str]:
     """
     from brainalign.models import checkpoint_steps
 
-    steps = checkpoint_steps(model)
-    if not steps:
-        raise InputError(
-            f"Model {model!r} has no checkpoints of its training; {CHECKPOINT_MODEL!r} has."
-        )
-    return {step: f"{model}:step-{step}" for step in sorted(steps)}
+    return {step: f"{model}:step-{step}" for step in checkpoint_steps(model)}
 
 
 def checkpoint_step(name: str) -> int:

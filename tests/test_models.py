@@ -105,7 +105,10 @@ def test_untrained_variant_follows_seed_and_initializer_range(folders):
 def test_zoo_is_listed_by_size_and_fingerprinted_by_its_log(folders):
     for name, family in {"nano-b": "bert", "nano-a": "opt", "nano-c": "gpt2"}.items():
         shutil.copytree(folders[family], models.ZOO / name)
-        log = {"name": name, "sha256": file_sha256(folders[family] / "model.safetensors")}
+        log = {
+            **{"name": name, "language": "en", "checkpoints": [], "steps": 9},
+            "sha256": file_sha256(folders[family] / "model.safetensors"),
+        }
         (models.ZOO / name / "training.json").write_text(json.dumps(log))
     sizes = [models.describe(name).n_parameters for name in models.zoo_names()]
     assert len(sizes) == 3 and sizes == sorted(sizes)
@@ -113,7 +116,7 @@ def test_zoo_is_listed_by_size_and_fingerprinted_by_its_log(folders):
     assert (info.family, info.source) == ("nano GPT-2", "testbed zoo")
     before = models.fingerprint("nano-c")
     assert before == models.fingerprint("nano-c")
-    (models.ZOO / "nano-c" / "training.json").write_text(json.dumps({"sha256": "other"}))
+    (models.ZOO / "nano-c" / "training.json").write_text(json.dumps(log | {"sha256": "other"}))
     assert models.fingerprint("nano-c") != before
     assert loading.load_language_model("nano-c:untrained-0").info.kind == "untrained"
     table = models.model_table().set_index("name")
@@ -121,6 +124,25 @@ def test_zoo_is_listed_by_size_and_fingerprinted_by_its_log(folders):
     assert others == [*models.zoo_names(), "gpt2", "opt-125m"]
     assert table.loc["gpt2", "n_parameters"] == 124439808
     assert pd.isna(table.loc["gpt2", "n_parameters_without_embeddings"])
+
+
+def test_models_of_another_language_and_checkpoints_are_not_listed(folders):
+    steps = {"nano-fr": ("fr", []), "nano-en": ("en", []), "nano-kept": ("en", [0, 3])}
+    for name, (language, checkpoints) in steps.items():
+        shutil.copytree(folders["gpt2"], models.ZOO / name)
+        log = {"language": language, "checkpoints": checkpoints, "steps": 9, "sha256": name}
+        (models.ZOO / name / "training.json").write_text(json.dumps(log))
+    for step in (0, 3):
+        shutil.copytree(folders["gpt2"], models.ZOO / "nano-kept" / f"step-{step}")
+    assert (models.zoo_names(), models.zoo_names("fr")) == (["nano-en"], ["nano-fr"])
+    assert models.checkpoint_steps("nano-kept") == [0, 3, 9]
+    assert models.model_folder("nano-kept:step-3") == models.ZOO / "nano-kept" / "step-3"
+    assert models.model_folder("nano-kept:step-9") == models.ZOO / "nano-kept"
+    assert models.describe("nano-kept:step-3").source == "testbed zoo"
+    with pytest.raises(InputError, match="'nano-en' has no training checkpoints .* nano-kept"):
+        models.checkpoint_steps("nano-en")
+    with pytest.raises(InputError, match="Unknown model 'nano-kept:step-4'"):
+        models.describe("nano-kept:step-4")
 
 
 def test_baselines_are_described_without_files():

@@ -170,7 +170,17 @@ def test_alt_text_has_the_numbers_of_the_published_scores():
 
 
 def test_known_families_look_the_same_everywhere():
-    names = ["GPT-2", "OPT", "Llama 2", "Qwen1.5", "Gemma", "StableLM", "Mistral", "Mamba", "Pythia"]
+    names = [
+        "GPT-2",
+        "OPT",
+        "Llama 2",
+        "Qwen1.5",
+        "Gemma",
+        "StableLM",
+        "Mistral",
+        "Mamba",
+        "Pythia",
+    ]
     colours, markers = look.looks(names)
     assert len(set(colours.values())) == len(set(markers.values())) == len(names)
     for name in names:  # alone, and as a nano model
