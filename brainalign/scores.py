@@ -82,6 +82,26 @@ def default_models(study: str, language: str = "en") -> list[str]:
     return zoo_names(language) if study == "testbed" else [MINILM]
 
 
+def default_controls(study: str, language: str = "en") -> list[str]:
+    """Features without context that language models are compared with.
+
+    Parameters
+    ----------
+    study, language
+        As for `default_models`.
+
+    Returns
+    -------
+    list of str
+        Random vectors and embeddings of two widths and three seeds; for the English testbed also
+        the word vectors that were learnt from its stories.
+    """
+    from brainalign.models import word_vector_names
+
+    learnt = word_vector_names() if (study, language) == ("testbed", "en") else []
+    return [*learnt, *control_names()]
+
+
 def draws_line(study: str, models: Sequence[str] | None) -> bool:
     """Whether there are models enough for a line through their scores.
 
@@ -179,7 +199,7 @@ def study_scores(
     models
         Language models; None takes the paper's 28 or `default_models`.
     controls
-        Random vectors and embeddings; None takes `scaling.control_names()`, and [] none. The
+        Features without context; None takes `default_controls`, and [] none. The
         published scores come with the paper's own.
     untrained_seeds
         So many untrained copies of every model are encoded too.
@@ -239,7 +259,7 @@ def voxel_scores(
     loaded = load_study(study, **options)
     names = default_models(study, loaded.language) if models is None else list(models)
     names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
-    names += control_names() if controls is None else list(controls)
+    names += default_controls(study, loaded.language) if controls is None else list(controls)
     # Of a handful of regions, all count.
     everything = np.ones(loaded.n_voxels, dtype=bool)
     reliable = everything if loaded.of_regions else reliable_voxels(reliability_map(loaded))
