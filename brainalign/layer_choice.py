@@ -97,8 +97,7 @@ def fold_scores(
     _check_same_voxels(scores)
     values = []
     for one in scores:
-        layer = xr.DataArray(chosen_layers(one, rule, part).to_numpy(), dims=("fold", "voxel"))
-        at_layer = _part_scores(one, part).isel(layer=layer)
+        at_layer = _folds_at(one, chosen_layers(one, rule, part), part)
         values.append(at_layer.transpose("fold", "voxel").to_numpy())
     coords = {"fold": scores[0]["fold"].values, **_coordinates(scores)}
     attrs = {"layer_rule": rule, "part": part}
@@ -122,8 +121,13 @@ def scores_at(scores: xr.Dataset, layers: np.ndarray, part: Part = "joint") -> x
     xarray.DataArray
         Dim (voxel): mean over folds.
     """
+    return _folds_at(scores, layers, part).mean("fold", skipna=False)
+
+
+def _folds_at(scores: xr.Dataset, layers: np.ndarray, part: Part) -> xr.DataArray:
+    """Scores of every fold and voxel at given layers, shape (fold, voxel)."""
     layer = xr.DataArray(np.asarray(layers), dims=("fold", "voxel"))
-    return _part_scores(scores, part).isel(layer=layer).mean("fold", skipna=False)
+    return _part_scores(scores, part).isel(layer=layer)
 
 
 def _part_scores(scores: xr.Dataset, part: Part) -> xr.DataArray:

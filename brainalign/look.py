@@ -158,9 +158,14 @@ def size_axis(axes: Axes, sizes: np.ndarray, labels: int = 2) -> None:
 
 def frame(figure: Figure, table: pd.DataFrame, note: str, legend_rows: int = 0) -> None:
     """Stamp the source at the top, say at the bottom how the scores were made."""
-    rules = [f"{name}s: {table[f'{name}_rule'].iloc[0]} rule" for name in ("layer", "hemisphere")]
-    stamp(figure, source_of(table), f"{note}\n{' · '.join(rules)}")
+    stamp(figure, source_of(table), f"{note}\n{rules_text(table)}")
     free_margins(figure, legend_rows)
+
+
+def rules_text(table: pd.DataFrame) -> str:
+    """By which rules the scores of a table were made, for the small print."""
+    names = [f"{name}s: {table[f'{name}_rule'].iloc[0]} rule" for name in ("layer", "hemisphere")]
+    return " · ".join(names)
 
 
 def draw_line(axes: Axes, fit: LineFit, sizes: np.ndarray, colour: str, dashes: str = "-") -> None:
@@ -205,3 +210,20 @@ def family_legend(figure: Figure, axes: Axes, table: pd.DataFrame, note: str) ->
             handletextpad=0.1,
             borderpad=0.1,
         )
+
+
+def legend_below(figure: Figure, handles: list, labels: list[str], columns: int) -> None:
+    """Names between the panels and the small print, where `free_margins` left rows free."""
+    figure.legend(
+        handles,
+        labels,
+        loc="lower center",
+        bbox_to_anchor=(0.5, FOOTER / figure.get_size_inches()[1]),
+        ncols=columns,
+        borderaxespad=0,
+        columnspacing=1,
+        handletextpad=0.4,
+        handlelength=1.6,
+        borderpad=0.1,
+        fontsize=11,
+    )

@@ -177,7 +177,7 @@ def parse_baseline(name: str) -> Baseline | None:
     """Definition of a baseline; None if `name` is a language model."""
     if name == WORD_RATE:
         return Baseline("word rate", 1, 0)
-    if name in word_vector_names():
+    if name.startswith("word-vectors-") and word_vector_file(name).is_file():
         return Baseline("word vectors", int(name.rpartition("-")[2]), 0)
     found = _BASELINE.match(name)
     if found is None or int(found["width"]) == 0:

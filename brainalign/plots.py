@@ -75,12 +75,12 @@ def scaling_figure(table: pd.DataFrame, fit: LineFit, voxels: str = "reliable") 
     size_axis(axes, rows["n_parameters"], labels=4)
     axes.set_ylabel(f"Brain score\n(mean r, {voxel_name(voxels)})")
     axes.set_title(f"r = {number(fit.r, 2)}, slope {number(fit.slope, 4)} per decade")
-    note = f"{_models_text(rows)}; band: 95 % bootstrap over models"
+    note = f"{models_text(rows)}; band: 95 % bootstrap over models"
     family_legend(figure, axes, table, note)
     return figure
 
 
-def _models_text(rows: pd.DataFrame) -> str:
+def models_text(rows: pd.DataFrame) -> str:
     families = rows["family"].unique()
     return f"{len(rows)} {families[0] + ' ' if len(families) == 1 else ''}models"
 
@@ -132,7 +132,7 @@ def control_figure(
     return figure
 
 
-def _sides_panel(axes: Axes, table: pd.DataFrame, fits: dict[str, LineFit], measure: str) -> None:
+def sides_panel(axes: Axes, table: pd.DataFrame, fits: dict[str, LineFit], measure: str) -> None:
     """Left and right scores with their lines."""
     for side, (name, colour, marker, dashes) in SIDES.items():
         rows = measure_rows(table, measure, side)
@@ -155,7 +155,7 @@ def _sides_panel(axes: Axes, table: pd.DataFrame, fits: dict[str, LineFit], meas
     axes.set_ylim(low, high + 0.16 * (high - low))
 
 
-def _difference_panel(
+def difference_panel(
     axes: Axes, table: pd.DataFrame, fits: dict[str, LineFit], measure: str, families: bool
 ) -> pd.DataFrame:
     """Left minus right with its line, zero marked."""
@@ -193,11 +193,11 @@ def asymmetry_figure(
     """
     figure = new_figure(5.2)
     sides, difference = figure.subplots(1, 2)
-    _sides_panel(sides, table, fits, measure)
+    sides_panel(sides, table, fits, measure)
     sides.set_title("Each hemisphere")
-    rows = _difference_panel(difference, table, fits, measure, families=True)
+    rows = difference_panel(difference, table, fits, measure, families=True)
     difference.set_title(f"Left − right: r = {number(fits['L-R'].r, 2)}")
-    note = f"{_models_text(rows)}; bands: 95 % bootstrap over models"
+    note = f"{models_text(rows)}; bands: 95 % bootstrap over models"
     family_legend(figure, difference, table, note)
     return figure
 
@@ -221,12 +221,12 @@ def measures_figure(table: pd.DataFrame, fits: dict[str, dict[str, LineFit]]) ->
     figure = new_figure(4.2)
     panels = figure.subplots(1, len(fits), sharey=True)
     for axes, (measure, lines) in zip(panels, fits.items(), strict=True):
-        rows = _difference_panel(axes, table, lines, measure, families=False)
+        rows = difference_panel(axes, table, lines, measure, families=False)
         axes.set_title(f"{measure.capitalize()}\nr = {number(lines['L-R'].r, 2)}")
         axes.label_outer()
         axes.set_xlabel("")
     panels[1].set_xlabel("Parameters (log scale)")
-    frame(figure, table, f"{_models_text(rows)}; bands: 95 % bootstrap over models")
+    frame(figure, table, f"{models_text(rows)}; bands: 95 % bootstrap over models")
     # Sizes at the edges of two panels must not read as one.
     figure.get_layout_engine().set(wspace=0.12)
     return figure

@@ -7,8 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from brainalign import look
 from brainalign.circularity import BEST, DIFFERENCE, MODELS, NESTED, SCORE, SHIFTED, VECTORS
-from brainalign.look import INK, STYLE, WIDTH
-from brainalign.plots_layers import legend_below
+from brainalign.look import INK, STYLE, WIDTH, legend_below
 from brainalign.scaling import matching
 from brainalign.wording import number, opening
 

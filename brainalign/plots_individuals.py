@@ -9,7 +9,7 @@ from brainalign.alt_text import source_of
 from brainalign.individuals import Fits
 from brainalign.individuals_tables import across_listeners
 from brainalign.look import BLUE, GREY, INK, STYLE, family_legend, frame, new_figure
-from brainalign.plots import _difference_panel, _models_text, _sides_panel
+from brainalign.plots import difference_panel, models_text, sides_panel
 from brainalign.wording import interval, number, opening
 
 # Inches: a row of panels, the titles above and the axis below all of them.
@@ -38,9 +38,9 @@ def listeners_figure(table: pd.DataFrame, fits: Fits, measure: str) -> Figure:
     panels = figure.subplots(len(fits), 2, squeeze=False)
     for (listener, measures), (sides, difference) in zip(fits.items(), panels, strict=True):
         own, lines = table[table["listener"] == listener], measures[measure]
-        _sides_panel(sides, own, lines, measure)
+        sides_panel(sides, own, lines, measure)
         sides.set_ylabel(listener, weight="bold")
-        rows = _difference_panel(difference, own, lines, measure, families=True)
+        rows = difference_panel(difference, own, lines, measure, families=True)
         difference.set_title(f"r = {number(lines['L-R'].r, 2)}", size=11)
         difference.set_ylabel("")
         if listener != list(fits)[-1]:
@@ -50,7 +50,7 @@ def listeners_figure(table: pd.DataFrame, fits: Fits, measure: str) -> Figure:
     panels[0][0].set_title(f"Score, {measure}")
     first = fits[next(iter(fits))][measure]["L-R"]
     panels[0][1].set_title(f"Left − right: r = {number(first.r, 2)}")
-    note = f"{_models_text(rows)}; bands: 95 % bootstrap over models"
+    note = f"{models_text(rows)}; bands: 95 % bootstrap over models"
     family_legend(figure, panels[-1][1], table, note)
     return figure
 

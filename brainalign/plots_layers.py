@@ -149,25 +149,8 @@ def mean_figure(table: pd.DataFrame) -> Figure:
     text = "mean over models, interpolated to the same depths; bands: one sd over models"
     look.stamp(figure, source_of(table), _note(table, text))
     look.free_margins(figure, legend_rows=1)
-    legend_below(figure, handles, labels, len(labels))
+    look.legend_below(figure, handles, labels, len(labels))
     return figure
-
-
-def legend_below(figure: Figure, handles: list, labels: list[str], columns: int) -> None:
-    """Names between the panels and the small print, where `look.free_margins` left rows free."""
-    figure.legend(
-        handles,
-        labels,
-        loc="lower center",
-        bbox_to_anchor=(0.5, look.FOOTER / figure.get_size_inches()[1]),
-        ncols=columns,
-        borderaxespad=0,
-        columnspacing=1,
-        handletextpad=0.4,
-        handlelength=1.6,
-        borderpad=0.1,
-        fontsize=11,
-    )
 
 
 def mean_alt(table: pd.DataFrame) -> str:
@@ -228,7 +211,7 @@ def best_figure(table: pd.DataFrame, best: pd.DataFrame, fits: dict[str, LineFit
     look.stamp(figure, source_of(table), _note(table, text))
     columns = look.LEGEND_COLUMNS
     look.free_margins(figure, legend_rows=-(-len(labels) // columns))
-    legend_below(figure, handles, labels, columns)
+    look.legend_below(figure, handles, labels, columns)
     return figure
 
 
@@ -282,7 +265,7 @@ def knowledge_figure(table: pd.DataFrame, decoded: pd.DataFrame, model: str) -> 
     look.stamp(figure, source_of(table), _note(table, f"{short_name(model)}"))
     look.free_margins(figure, legend_rows=1)
     handles, labels = known.get_legend_handles_labels()
-    legend_below(figure, handles, labels, len(labels))
+    look.legend_below(figure, handles, labels, len(labels))
     return figure
 
 

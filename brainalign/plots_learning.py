@@ -10,18 +10,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from brainalign import look
 from brainalign.alt_text import family_order, source_of
 from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH
-from brainalign.plots_layers import legend_below
 from brainalign.scaling import LANGUAGE_MODEL, matching
 from brainalign.statistics import LineFit
 from brainalign.wording import format_count, number, opening, short_name
 
 Fits = dict[tuple[str, str], list[LineFit]]
 _SIDES = {"both": ("both hemispheres", INK, "D", ":"), **look.SIDES}
-
-
-def _rules(table: pd.DataFrame) -> str:
-    names = [f"{name}s: {table[f'{name}_rule'].iloc[0]} rule" for name in ("layer", "hemisphere")]
-    return " · ".join(names)
 
 
 def _family_panel(axes: Axes, rows: pd.DataFrame, fits: Fits, colour: str, marker: str) -> None:
@@ -69,7 +63,7 @@ def training_figure(table: pd.DataFrame, fits: Fits) -> Figure:
     n_seeds = table["seed"].nunique()
     seeds = "seed" if n_seeds == 1 else "seeds"
     text = f"filled: trained; hollow, dashed: untrained, {n_seeds} {seeds} (bars: their range)"
-    look.stamp(figure, source_of(table), f"{text}\n{_rules(table)}")
+    look.stamp(figure, source_of(table), f"{text}\n{look.rules_text(table)}")
     look.free_margins(figure)
     return figure
 
@@ -150,11 +144,11 @@ def checkpoint_figure(curve: pd.DataFrame, decoded: pd.DataFrame | None = None) 
     # The published intervals are those of reading the figure.
     bands = "95 % interval over runs" if "L" in set(curve["hemisphere"]) else "width of a pixel"
     text = f"{short_name(curve['model'].iloc[0])}, reliable voxels; bands: {bands}"
-    look.stamp(figure, source_of(curve), f"{text}\n{_rules(curve)}")
+    look.stamp(figure, source_of(curve), f"{text}\n{look.rules_text(curve)}")
     look.free_margins(figure, legend_rows=n_panels - 2)
     if decoded is not None:
         handles, labels = panels[2].get_legend_handles_labels()
-        legend_below(figure, handles, labels, len(labels))
+        look.legend_below(figure, handles, labels, len(labels))
     return figure
 
 

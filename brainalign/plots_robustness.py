@@ -27,10 +27,10 @@ from brainalign.look import (
     draw_models,
     family_legend,
     frame,
+    legend_below,
     new_figure,
     size_axis,
 )
-from brainalign.plots_layers import legend_below
 from brainalign.robustness import ALL
 from brainalign.scaling import log_parameters
 from brainalign.statistics import LineFit, fit_line
