@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from brainalign.activations import extract
+from brainalign.decoding import latent_scores
 from brainalign.encoding import encode
 from brainalign.fitting import EncodingSettings, load_responses, study_regressors
 from brainalign.lateralization import hemisphere_table
@@ -21,11 +22,13 @@ from brainalign.parallel import progress
 from brainalign.regions import roi_table
 from brainalign.reliability import leave_one_out_isc, reliable_voxels
 from brainalign.ridge import leave_one_run_out
+from brainalign.scaling import matching
 from brainalign.statistics import fit_line, partial_correlation, pearson
 from brainalign.studies import load_study
 from brainalign.studies.testbed.recipes import LADDER
 from brainalign.studies.testbed.zoo import zoo_table
 from brainalign.study import Study, select_voxels
+from brainalign.training_curves import CHECKPOINT_MODEL, checkpoint_names, half_way
 from brainalign.wording import format_count
 
 #: Regions whose asymmetry must grow at least .4 and at most a third as fast as in AG/TPJ.
@@ -54,16 +57,18 @@ def acceptance_table(
     """
     names = zoo_names()
     decoded = discourse_decoding([*names, f"{names[-1]}:untrained-0"])
-    trained, regions, untrained, random = [], [], [], []
+    checkpoints = checkpoint_names(CHECKPOINT_MODEL)
+    trained, regions, untrained, random, curves = [], [], [], [], []
     for seed in progress(seeds, desc="simulated brains"):
         study, reliable = _narrowed(seed=seed)
         blank = [f"{name}:untrained-{seed}" for name in names]
         embeddings = [f"random-embeddings-{describe(name).n_hidden}:seed-{seed}" for name in names]
-        scores = _scores(study, [*names, *blank, *embeddings])
+        scores = _scores(study, [*names, *blank, *embeddings, *checkpoints.values()])
         trained.append(_sides(scores, reliable, names))
         regions.append(_region_slopes(scores, names))
         untrained.append(_sides(scores, reliable, blank))
         random.append(_sides(scores, reliable, embeddings, names))
+        curves.append(_sides(scores, reliable, [*checkpoints.values()]).set_axis([*checkpoints]))
     alike = []
     for seed in progress(null_seeds, desc="brains alike on both sides"):
         study, reliable = _narrowed(seed=seed, asymmetry=0.0)
@@ -72,6 +77,7 @@ def acceptance_table(
         *_learning_rows(decoded, trained, seeds),
         *_scaling_rows(trained, seeds),
         *_region_rows(pd.DataFrame(regions)),
+        *_checkpoint_rows(curves, seeds),
         *_null_rows(trained, untrained, random, alike, seeds),
         _shift_row(names[-1]),
         _swap_row(*_narrowed(), names),
@@ -121,9 +127,6 @@ def _region_slopes(scores: xr.DataArray, names: list[str]) -> dict[str, float]:
 def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
     """How well the discourse of the story can be predicted from a model, as if it were a brain.
 
-    The planted discourse latents, blurred by the hemodynamic response, take the place of voxels:
-    the same regressors, the same ridge regression.
-
     Parameters
     ----------
     names
@@ -133,31 +136,13 @@ def discourse_decoding(names: Sequence[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Index: model; columns scene, goal, protagonist, past (the tense) and discourse (all of
-        them): correlation over scans, leave one run out, averaged over folds and over the latents
-        of the slot, of the best layer.
+        them): r of the best layer, mean over the latents of the slot.
     """
-    study = load_study("testbed")
-    latents = study.truth["latents"]
-    wanted = (latents["latent_family"] == "discourse").to_numpy()
-    labels = latents["latent"].to_numpy()[wanted]
-    slots = [label.removeprefix("discourse: ").split()[0] for label in labels]
-    runs = latents["run"].to_numpy()
-    values = [latents.to_numpy()[runs == run][:, wanted] for run in np.unique(runs)]
-    targets = study_regressors(study, values, EncodingSettings())
-    table = {}
-    for name in progress(names, desc="decoding the discourse"):
-        activations = extract(study, name)
-        layers = []
-        for layer in range(activations[0].shape[1]):
-            features = [run[:, layer] for run in activations]
-            regressors = study_regressors(study, features, EncodingSettings())
-            r = leave_one_run_out(regressors, targets, alphas=np.logspace(0, 5, 11)).r
-            # A place that no scene of a run is set in cannot be scored there.
-            by_latent = pd.Series(np.nanmean(r, axis=0))
-            by_slot = by_latent.groupby(slots).mean()
-            layers.append(pd.concat([by_slot, pd.Series({"discourse": by_latent.mean()})]))
-        table[name] = pd.DataFrame(layers).max()
-    return pd.DataFrame(table).T
+    table = matching(latent_scores(load_study("testbed"), names), latents="discourse")
+    slot = table["latent"].str.removeprefix("discourse: ").str.split().str[0]
+    by_layer = table.assign(slot=slot).groupby(["model", "layer", "slot"])["r"].mean().unstack()
+    by_layer["discourse"] = table.groupby(["model", "layer"])["r"].mean()
+    return by_layer.groupby("model").max().loc[[*names]]
 
 
 def _learning_rows(
@@ -210,6 +195,21 @@ def _region_rows(slopes: pd.DataFrame) -> list[tuple]:
         share = mean[roi] / reference
         rows.append((f"slope of L−R, {roi} / AG_TPJ", share, "under a third", share < 1 / 3))
     rows.append(("slope of L−R, TP / AG_TPJ", mean["TP"] / reference, "no bar", True))
+    return rows
+
+
+def _checkpoint_rows(curves: list[pd.DataFrame], seeds: Sequence[int]) -> list[tuple]:
+    """Left must rise before left minus right; index of each curve: training step."""
+    rows = []
+    for seed, curve in zip(seeds, curves, strict=True):
+        steps, differences = curve.index.to_numpy(float), curve["L-R"].to_numpy()
+        early, last = differences[steps <= steps[-1] / 10].max(), differences[-1]
+        wait = half_way(steps, differences) - half_way(steps, curve["L"].to_numpy())
+        name = f"brain {seed}: {CHECKPOINT_MODEL}"
+        rows.append((f"{name}, L−R in the first tenth of training", early, "at most .005",
+                     early <= 0.005))  # fmt: skip
+        rows.append((f"{name}, L−R at the end", last, "at least .02", last >= 0.02))
+        rows.append((f"{name}, steps from half of L to half of L−R", wait, "above 0", wait > 0))
     return rows
 
 

@@ -17,7 +17,7 @@ from brainalign import published
 from brainalign.errors import InputError
 from brainalign.layers import LayerScores, best_layers, layer_table, profile_rows
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters, matching
-from brainalign.scores import PUBLISHED, VoxelScores, default_models
+from brainalign.scores import PUBLISHED, VoxelScores, default_models, reliable_only
 from brainalign.statistics import fit_line, pearson
 from brainalign.study import HemisphereRule, Study, hemispheres
 
@@ -70,16 +70,17 @@ def study_choices(
     """
     if found.found is None:
         return published_choice_table(found.table), None
-    encoded = {str(one["model"].item()): one for one in found.found.encoded}
+    models, controls = (reliable_only(one) for one in (found.found, found.controls))
+    encoded = {str(one["model"].item()): one for one in [*models.encoded, *controls.encoded]}
     vectors = stacked(one for name, one in encoded.items() if name.startswith(f"{VECTOR}:"))
     largest = str(profile_rows(found.table, "reliable", "both")["model"].iloc[-1])
     features = {
         largest: encoded[largest],
-        SHIFTED: shifted_scores(found.found.study, largest),
+        SHIFTED: shifted_scores(models.study, largest),
         VECTORS: vectors,
     }
-    curves = by_number_of_layers(features, found.found, rng, n_draws, rule)
-    return choice_table(found.found, vectors, rule), curves
+    curves = by_number_of_layers(features, models, rng, n_draws, rule)
+    return choice_table(models, vectors, rule), curves
 
 
 def stacked(scores: Iterable[xr.Dataset]) -> xr.Dataset:

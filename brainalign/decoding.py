@@ -21,11 +21,10 @@ from brainalign.study import Study
 
 # Latents have no noise, so that weaker penalties than those of brain scores are best.
 ALPHAS = np.logspace(0, 5, 11)
-FAMILIES = ("surface", "lexical", "syntax", "event", "discourse")
 
 
-def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """How well every layer of language models predicts the latents behind simulated responses.
+def latent_scores(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """How well every layer of language models predicts each latent behind simulated responses.
 
     Parameters
     ----------
@@ -37,8 +36,8 @@ def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns model, layer, relative_depth (0 to 1), latents (their family) and r: correlation
-        over scans, leave one run out, mean over runs and over the family's latents.
+        Columns model, layer, relative_depth (0 to 1), latent, latents (its family) and r:
+        correlation over scans, leave one run out, mean over the runs in which the latent varies.
 
     Raises
     ------
@@ -51,10 +50,14 @@ def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
             "expected."
         )
     latents = study.truth["latents"]
-    runs, of_family = latents["run"].to_numpy(), latents["latent_family"].to_numpy()
+    runs = latents["run"].to_numpy()
     values = [latents.to_numpy()[runs == run] for run in np.unique(runs)]
     targets = study_regressors(study, values, EncodingSettings())
-    rows = []
+    labels = {
+        "latent": latents["latent"].to_numpy(),
+        "latents": latents["latent_family"].to_numpy(),
+    }
+    tables = []
     for name in progress(names, desc="decoding latents"):
         arrays = extract(study, name)
         last = arrays[0].shape[1] - 1
@@ -63,13 +66,34 @@ def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
             regressors = study_regressors(study, features, EncodingSettings())
             # A latent that is constant in a run (a place where no scene is set) has no r there.
             r = np.nanmean(leave_one_run_out(regressors, targets, alphas=ALPHAS).r, axis=0)
-            means = pd.Series(r).groupby(of_family).mean()
-            rows += [
-                {"model": name, "layer": layer, "relative_depth": layer / max(last, 1)}
-                | {"latents": family, "r": means[family]}
-                for family in FAMILIES
-            ]
-    return pd.DataFrame(rows)
+            of_layer = {"model": name, "layer": layer, "relative_depth": layer / max(last, 1)}
+            tables.append(pd.DataFrame(of_layer | labels | {"r": r}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """How well every layer of language models predicts each family of latents.
+
+    Parameters
+    ----------
+    study
+        A simulated one, which knows its latents.
+    names
+        Language models.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns model, layer, relative_depth (0 to 1), latents (surface, lexical, syntax, event or discourse) and r: mean over
+        the family's latents.
+
+    Raises
+    ------
+    InputError
+        For a study that does not know its latents.
+    """
+    keys = ["model", "layer", "relative_depth", "latents"]
+    return latent_scores(study, names).groupby(keys, sort=False)["r"].mean().reset_index()
 
 
 def knowledge_table(table: pd.DataFrame, decoded: pd.DataFrame) -> pd.DataFrame:

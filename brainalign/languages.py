@@ -66,7 +66,9 @@ def language_scores(
 
     tables = {}
     for language in languages:
-        found = voxel_scores(study, None, [], narrow=True, language=language, **options)
+        # The English scores are those that other pages show, and are at hand.
+        narrow = language != "en"
+        found = voxel_scores(study, None, [], narrow=narrow, language=language, **options)
         scores = brain_scores(found.encoded, layer_rule)
         summary = summarise(found.study, scores, found.reliable, layer_rule, hemispheres)
         tables[language] = summary.table

@@ -38,11 +38,14 @@ class LayerScores:
     table : pandas.DataFrame
         From `layer_table` or `published_panels.layer_curves`.
     found : VoxelScores or None
-        What the table sums up; None for published scores.
+        Scores of the language models in all voxels; None for published scores.
+    controls : VoxelScores or None
+        Scores of the controls, in the reliable voxels and the regions only.
     """
 
     table: pd.DataFrame
     found: VoxelScores | None = field(default=None, repr=False)
+    controls: VoxelScores | None = field(default=None, repr=False)
 
 
 def study_layers(
@@ -61,7 +64,8 @@ def study_layers(
     models
         Language models; None takes all of the paper's, or the study's own.
     controls
-        Encoded too: untrained copies, random vectors. The published curves come without.
+        Encoded too, for the reliable voxels: untrained copies, random vectors. The published curves
+        come without.
     hemispheres
         Rule for the midline; the published curves were made with the paper's.
     **options
@@ -77,8 +81,14 @@ def study_layers(
         For models that the published curves do not have, and as `scores.voxel_scores`.
     """
     if study != PUBLISHED:
-        found = voxel_scores(study, models, list(controls), **options)
-        return LayerScores(layer_table(found, hemispheres), found)
+        found = voxel_scores(study, models, [], **options)
+        others = voxel_scores(study, [], list(controls), narrow=True, **options)
+        table = layer_table(found, hemispheres)
+        # Random vectors have no layers of their own.
+        if any(one.sizes["layer"] > 1 for one in others.encoded):
+            untrained = matching(layer_table(others, hemispheres), voxels="reliable")
+            table = pd.concat([table, untrained], ignore_index=True)
+        return LayerScores(table, found, others)
     table = published_panels.layer_curves()
     wanted = list(table["model"].unique()) if models is None else list(models)
     if unknown := sorted(set(wanted) - set(table["model"])):

@@ -271,6 +271,19 @@ def voxel_scores(
     return VoxelScores(loaded, encoded, reliable)
 
 
+def reliable_only(found: VoxelScores) -> VoxelScores:
+    """The same scores of the reliable voxels alone.
+
+    Parameters
+    ----------
+    found
+        Scores of these and other voxels.
+    """
+    keep = found.reliable
+    encoded = [one.isel(voxel=np.flatnonzero(keep)) for one in found.encoded]
+    return VoxelScores(select_voxels(found.study, keep), encoded, keep[keep])
+
+
 def summarise(
     study: Study,
     scores: xr.DataArray,

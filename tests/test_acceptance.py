@@ -68,6 +68,19 @@ def sides(slope: float) -> pd.DataFrame:
     return pd.DataFrame({"L": left, "R": right, "L-R": left - right}, index=x)
 
 
+def curve(left, difference) -> pd.DataFrame:
+    return pd.DataFrame({"L": left, "L-R": difference}, index=[0, 50, 100, 500, 1000])
+
+
+def test_checkpoints_hold_where_the_left_rises_before_the_difference():
+    late = curve([0, 0.05, 0.1, 0.1, 0.1], [-0.01, -0.01, 0.0, 0.01, 0.03])
+    early = curve([0, 0.0, 0.02, 0.05, 0.1], [0.0, 0.01, 0.01, 0.01, 0.01])
+    rows = acceptance._checkpoint_rows([late, early], [3, 4])
+    assert [bool(row[3]) for row in rows] == [True, True, True, False, False, False]
+    np.testing.assert_allclose([row[1] for row in rows[:3]], [0, 0.03, 450])
+    assert rows[0][0] == "brain 3: nano-pythia-64x4, L−R in the first tenth of training"
+
+
 def test_rows_say_what_holds_and_what_does_not(monkeypatch):
     loss = pd.DataFrame({"validation_loss": np.linspace(3, 2, 28)}, index=zoo_names())
     monkeypatch.setattr(acceptance, "zoo_table", lambda: loss)

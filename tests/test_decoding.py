@@ -8,9 +8,10 @@ import xarray as xr
 from synthetic_layers import found
 from tiny_study import WORDS, tiny_study
 
-from brainalign.decoding import FAMILIES, knowledge_r, knowledge_table, latent_decoding
+from brainalign.decoding import knowledge_r, knowledge_table, latent_decoding
 from brainalign.errors import InputError
 from brainalign.layers import layer_table
+from brainalign.studies.testbed.latents import FAMILIES
 
 
 @pytest.fixture
