@@ -12,7 +12,7 @@ from brainalign import published
 from brainalign.comparison import Printed
 from brainalign.errors import InputError
 from brainalign.layer_choice import LayerRule, brain_scores
-from brainalign.scaling import CONTROL_WIDTHS, LANGUAGE_MODEL, select
+from brainalign.scaling import CONTROL_WIDTHS, EMBEDDINGS, LANGUAGE_MODEL, select
 from brainalign.scores import VoxelScores, default_models, voxel_scores
 from brainalign.spatial import MapCorrelation, map_correlation
 from brainalign.statistics import pearson
@@ -20,7 +20,6 @@ from brainalign.studies import load_study
 from brainalign.study import HemisphereRule, Study, hemispheres
 
 Baseline = Literal["widest", "matched"]
-EMBEDDINGS = "random embeddings"
 #: Model, hub name and baseline of the paper's maps; the colour range ends at the best map's top.
 PUBLISHED_MODELS, PUBLISHED_BASELINE, PUBLISHED_TOP = ("gpt2", "Qwen1.5-14B"), 1024, 0.44
 

@@ -18,7 +18,7 @@ from brainalign.errors import InputError
 from brainalign.layers import LayerScores, best_layers, layer_table, profile_rows
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters, matching
 from brainalign.scores import PUBLISHED, VoxelScores, default_models, reliable_only
-from brainalign.statistics import fit_line, pearson
+from brainalign.statistics import MINIMUM_POINTS, fit_line, pearson
 from brainalign.study import HemisphereRule, Study, hemispheres
 
 SCORE, DIFFERENCE = "score", "left − right"
@@ -317,7 +317,7 @@ def slope_table(choices: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (what, rule, measure), part in choices.groupby(["what", "rule", "measure"], sort=False):
-        few = len(part) < 3
+        few = len(part) < MINIMUM_POINTS
         fit = None if few else fit_line(log_parameters(part), part["value"].to_numpy())
         rows.append(
             {

@@ -135,7 +135,7 @@ def chance_table(controls: xr.Dataset, of_voxels: bool) -> pd.DataFrame:
     )
     if of_voxels:
         shares = controls["significant"].values
-        table["voxels with q < .05 (blocks)"] = [f"{share:.0%}" for share in shares]
+        table["voxels with q < .05 (blocks)"] = [f"{100 * share:.0f} %" for share in shares]
     return table
 
 

@@ -76,21 +76,19 @@ def latent_decoding(study: Study, names: Sequence[str]) -> pd.DataFrame:
 
     Parameters
     ----------
-    study
-        A simulated one, which knows its latents.
-    names
-        Language models.
+    study, names
+        As for `latent_scores`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns model, layer, relative_depth (0 to 1), latents (surface, lexical, syntax, event or discourse) and r: mean over
-        the family's latents.
+        Columns model, layer, relative_depth (0 to 1), latents (surface, lexical, syntax, event or
+        discourse) and r: mean over the family's latents.
 
     Raises
     ------
     InputError
-        For a study that does not know its latents.
+        As `latent_scores`.
     """
     keys = ["model", "layer", "relative_depth", "latents"]
     return latent_scores(study, names).groupby(keys, sort=False)["r"].mean().reset_index()

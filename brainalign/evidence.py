@@ -3,7 +3,6 @@
 `robustness` asks of these, for published and computed scores alike, what could fool us.
 """
 
-import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -23,7 +22,6 @@ QUANTITIES = {
     DIFFERENCE: ("reliable", "L-R"),
     WHOLE_BRAIN: ("all", "L-R"),
 }
-BASELINE = "random embeddings"
 ISC, CEILING = "ISC", "noise ceiling"
 # Models that remain without the three smallest must still draw a line.
 LEAST_MODELS = 6
@@ -40,8 +38,8 @@ class Evidence:
     one_layer : pandas.DataFrame
         Best single layer of every language model in reliable voxels, from `layers.best_layers`.
     normalised : pandas.DataFrame
-        From `lateralization.isc_normalised`, with a column divisor: `ISC`, and `CEILING` (estimated
-        from the listeners) where there are single listeners to estimate it from.
+        From `lateralization.isc_normalised`, with a column divisor: `ISC`, and for computed scores
+        `CEILING`, as it is estimated from the listeners.
     listeners : pandas.DataFrame or None
         Scores of individuals, from `published_panels.individuals`; None where these have a page of
         their own.
@@ -108,9 +106,11 @@ def _encoded(
     found = voxel_scores(study, models, **options)
     chosen = brain_scores(found.encoded, layer_rule)
     divisors = {ISC: reliability_map(found.study), CEILING: noise_ceiling(found.study)}
+    divisors = {name: divisor.to_numpy() for name, divisor in divisors.items()}
+    # Where halves of the listeners do not correlate, the estimated ceiling is 0.
     normalised = [
-        isc_normalised(chosen, divisor, found.reliable, hemispheres).assign(divisor=name)
-        for name, divisor in divisors.items()
+        isc_normalised(chosen, by, found.reliable & (by > 0), hemispheres).assign(divisor=name)
+        for name, by in divisors.items()
     ]
     how = {"source": found.study.source, "layer_rule": layer_rule}
     return Evidence(
@@ -153,44 +153,6 @@ def layer_bias(found: Evidence) -> pd.DataFrame:
     one = one_layer_rows(found, SCORE).set_index("model")["score"].loc[rows["model"]].to_numpy()
     rows = rows.rename(columns={"score": "each voxel"})
     return rows.assign(**{"one layer": one, "bias": rows["each voxel"] - one})
-
-
-def _width(name: str) -> int:
-    return int(re.search(r"-(\d+)(?::|$)", name)[1])
-
-
-def baseline_rows(regions: pd.DataFrame) -> pd.DataFrame:
-    """Left minus right of every language model and region, raw and less that of a baseline.
-
-    Parameters
-    ----------
-    regions
-        From `regions.roi_table` or `published.region_table`, with random embeddings.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns model, n_parameters, roi, raw, baseline, subtracted. The baseline is the mean over
-        seeds of the widest random embeddings.
-
-    Raises
-    ------
-    InputError
-        Without random embeddings.
-    """
-    sides = regions.pivot_table(
-        "score", ["roi", "kind", "model", "n_parameters"], "hemisphere", dropna=False
-    )
-    difference = (sides["L"] - sides["R"]).dropna().rename("raw").reset_index()
-    controls = difference[difference["kind"] == BASELINE]
-    if controls.empty:
-        raise InputError(f"The regions have no scores of {BASELINE}, which a baseline needs.")
-    widths = controls["model"].map(_width)
-    baseline = controls[widths == widths.max()].groupby("roi")["raw"].mean()
-    rows = difference[difference["kind"] == LANGUAGE_MODEL].drop(columns="kind")
-    rows = rows.assign(baseline=rows["roi"].map(baseline))
-    rows["subtracted"] = rows["raw"] - rows["baseline"]
-    return rows.sort_values(["roi", "n_parameters", "model"], ignore_index=True)
 
 
 def normalised_rows(found: Evidence, divisor: str = ISC) -> pd.DataFrame:

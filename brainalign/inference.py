@@ -22,18 +22,19 @@ from brainalign.statistics import MINIMUM_POINTS, bootstrap_indices, percentile_
 
 Resample = Literal["both", "models", "runs"]
 Method = Literal["jackknife", "bootstrap"]
-Correction = Literal["holm", "fdr"]
 # Dims over which a slope is a mean, so that they can be resampled beside the models.
 REPEATS = ("fold", "listener")
 
 
-def region_masks(scores: xr.DataArray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def region_masks(
+    voxels: xr.DataArray | pd.DataFrame, names: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
     """Voxels of regions of interest.
 
     Parameters
     ----------
-    scores
-        With coordinates roi and hemisphere (voxel).
+    voxels
+        Scores with coordinates roi and hemisphere (voxel), or a study's voxel table.
     names
         Regions; None takes all that have voxels on both sides.
 
@@ -47,7 +48,7 @@ def region_masks(scores: xr.DataArray, names: Sequence[str] | None = None) -> di
     InputError
         For a region without voxels on the left or on the right.
     """
-    roi, side = scores["roi"].to_numpy(), scores["hemisphere"].to_numpy()
+    roi, side = voxels["roi"].to_numpy(), voxels["hemisphere"].to_numpy()
     known = sorted(set(roi[side == "L"]) & set(roi[side == "R"]) - {""})
     if unknown := [name for name in names or () if name not in known]:
         raise InputError(
@@ -280,6 +281,32 @@ def _means(values: xr.DataArray, apart: str | None = None) -> xr.DataArray:
     return values.mean([dim for dim in REPEATS if dim in values.dims and dim != apart])
 
 
+def variance_over_models(folds: xr.DataArray, clusters: Sequence[str]) -> xr.DataArray:
+    """Jackknife's variance of the slope, the mean over folds and listeners, over models.
+
+    Parameters
+    ----------
+    folds
+        As for `slopes`.
+    clusters
+        Label of every model; all models with one label are left out together.
+
+    Raises
+    ------
+    InputError
+        As `model_slopes`, and for fewer than three labels.
+    """
+    names, labels = np.unique(clusters, return_inverse=True)
+    n = len(names)
+    if n < MINIMUM_POINTS:
+        raise InputError(
+            f"Families can be resampled where there are at least {MINIMUM_POINTS}; "
+            f"{n} {'was' if n == 1 else 'were'} given."
+        )
+    without = slope_coefficients(log_sizes(folds), np.arange(n)[:, None] != labels)
+    return (n - 1) ** 2 / n * _means(model_slopes(folds, without)).var("sample", ddof=1)
+
+
 def _jackknife(
     folds: xr.DataArray,
     over_models: bool,
@@ -293,17 +320,8 @@ def _jackknife(
     slope = _means(by_repeat)
     parts = []
     if over_models:
-        labels = np.arange(folds.sizes["model"]) if clusters is None else np.asarray(clusters)
-        names = np.unique(labels)
-        if len(names) < MINIMUM_POINTS:
-            raise InputError(
-                f"Families can be resampled where there are at least {MINIMUM_POINTS}; "
-                f"{len(names)} was given."
-            )
-        without = slope_coefficients(log_sizes(folds), names[:, None] != labels)
-        left_out = _means(model_slopes(folds, without))
-        n = len(names)
-        parts.append(((n - 1) ** 2 / n * left_out.var("sample", ddof=1), n - 1))
+        labels = folds["model"].to_numpy() if clusters is None else clusters
+        parts.append((variance_over_models(folds, labels), len(set(labels)) - 1))
     for dim in repeats:
         n = folds.sizes[dim]
         # Two folds share all but two of their training runs; listeners share nothing.
@@ -363,33 +381,3 @@ def draw_counts(
     """
     samples = bootstrap_indices(n, n_boot, rng, clusters)
     return np.array([np.bincount(sample, minlength=n) for sample in samples])
-
-
-def corrected(p: np.ndarray, method: Correction = "holm") -> np.ndarray:
-    """p values corrected for their number.
-
-    Parameters
-    ----------
-    p
-        Shape (test,).
-    method
-        "holm": the chance of any false discovery (Holm 1979); "fdr": the part of false discoveries
-        (Benjamini & Hochberg 1995), which holds for tests that are positively related, as
-        neighbouring regions are.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (test,).
-
-    Raises
-    ------
-    InputError
-        For another method.
-    """
-    from statsmodels.stats.multitest import multipletests
-
-    names = {"holm": "holm", "fdr": "fdr_bh"}
-    if method not in names:
-        raise InputError(f"The correction is {method!r}; 'holm' or 'fdr' is expected.")
-    return multipletests(np.asarray(p, dtype=float), method=names[method])[1]

@@ -9,11 +9,10 @@ import pandas as pd
 from brainalign import published, published_panels
 from brainalign.comparison import Printed, correlation
 from brainalign.errors import InputError
-from brainalign.scaling import fit_scaling, select
+from brainalign.scaling import fit_scaling, line_columns, select
 from brainalign.scores import PUBLISHED
 from brainalign.statistics import MINIMUM_POINTS, LineFit
 from brainalign.study import HemisphereRule
-from brainalign.wording import interval
 
 if TYPE_CHECKING:
     from brainalign.layer_choice import LayerRule
@@ -51,10 +50,14 @@ def language_scores(
     Raises
     ------
     InputError
-        For a study in one language only.
+        For a study in one language only, and where nothing was published of any of the languages.
     """
     if study == PUBLISHED:
         tables = {"en": published.score_table(), "cn": published_panels.chinese_table()}
+        if not set(languages) & set(tables):
+            raise InputError(
+                "No brain score was published of French listeners; 'en' or 'cn' is expected."
+            )
         return {language: tables[language] for language in languages if language in tables}
     if study != "testbed":
         raise InputError(
@@ -145,10 +148,7 @@ def fits_table(fits: Mapping[str, Mapping[str, LineFit]]) -> pd.DataFrame:
             {
                 "language": LANGUAGE_NAMES[language],
                 "quantity": QUANTITIES[side],
-                "models": fit.n,
-                "r with log parameters": fit.r,
-                "slope per decade": fit.slope,
-                "95 % interval": interval(fit.slope_interval),
+                **line_columns(fit),
             }
             for language, sides in fits.items()
             for side, fit in sides.items()

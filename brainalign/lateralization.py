@@ -7,10 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from brainalign.errors import InputError
-from brainalign.scaling import log_parameters, select
+from brainalign.scaling import line_columns, log_parameters, select
 from brainalign.statistics import LineFit, bootstrap_indices, fit_line
 from brainalign.study import HemisphereRule, hemispheres
-from brainalign.wording import interval
 
 SIDE_NAMES = {"L": "left", "R": "right", "L-R": "left − right"}
 SIDES = tuple(SIDE_NAMES)
@@ -162,8 +161,17 @@ def isc_normalised(
 
 
 def zero_crossing(fit: LineFit) -> float:
-    """Number of parameters at which a line on log10 parameters crosses zero; NaN without slope."""
-    return float(10 ** (-fit.intercept / fit.slope)) if fit.slope else np.nan
+    """Number of parameters at which a line on log10 parameters crosses zero.
+
+    Returns
+    -------
+    float
+        NaN without a slope; infinite where a flat line crosses zero beyond all numbers.
+    """
+    if not fit.slope:
+        return np.nan
+    with np.errstate(over="ignore"):
+        return float(np.power(10.0, -fit.intercept / fit.slope))
 
 
 def hemisphere_fits(
@@ -205,7 +213,13 @@ def hemisphere_fits(
 
 
 def measure_rows(table: pd.DataFrame, measure: str, hemisphere: str, **selection) -> pd.DataFrame:
-    """Rows of a score table that belong to one measure and hemisphere, smallest model first."""
+    """Rows of a score table that belong to one measure and hemisphere, smallest model first.
+
+    Raises
+    ------
+    InputError
+        For another measure than `EVERY_MEASURE` has, and as `scaling.select`.
+    """
     if measure not in EVERY_MEASURE:
         raise InputError(f"measure is {measure!r}; one of {', '.join(EVERY_MEASURE)} is expected.")
     voxels, statistic, _ = EVERY_MEASURE[measure]
@@ -225,10 +239,7 @@ def fits_table(fits: dict[str, dict[str, LineFit]]) -> pd.DataFrame:
         {
             "measure": measure,
             "hemisphere": SIDE_NAMES[side],
-            "models": fit.n,
-            "r with log parameters": fit.r,
-            "slope per decade": fit.slope,
-            "95 % interval": interval(fit.slope_interval),
+            **line_columns(fit),
         }
         for measure, sides in fits.items()
         for side, fit in sides.items()

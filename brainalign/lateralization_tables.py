@@ -1,5 +1,7 @@
 """Tables beside the asymmetry: other choices, what should show none, and what the paper prints."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from brainalign.comparison import Printed, of_fits
 from brainalign.lateralization import MEASURES, interaction
 from brainalign.scaling import CEILING, log_parameters, matching, sensitivity
 from brainalign.statistics import MINIMUM_POINTS, LineFit, fit_line
-from brainalign.wording import interval
+from brainalign.wording import interval, number
 
 
 def trust_table(
@@ -79,12 +81,14 @@ def ols_table(fit: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         Columns term, coefficient (per unit of its term), 95 % interval, t, p, R².
     """
-    edges = zip(fit["ci_low"], fit["ci_high"], strict=True)
+    edges = [*zip(fit["ci_low"], fit["ci_high"], strict=True)]
+    # Terms have units of their own: two digits of how far each interval reaches to either side.
+    digits = [max(0, 1 - math.floor(math.log10((high - low) / 2 or 1))) for low, high in edges]
     return pd.DataFrame(
         {
             "term": fit["term"],
-            "coefficient": [f"{value:.2g}".replace("-", "−") for value in fit["coefficient"]],
-            "95 % interval": [interval(pair, 6) for pair in edges],
+            "coefficient": [*map(number, fit["coefficient"], digits)],
+            "95 % interval": [*map(interval, edges, digits)],
             "t": fit["t"],
             "p": fit["p"],
             "R²": fit["r_squared"],

@@ -114,6 +114,11 @@ def layer_table(found: VoxelScores, hemispheres: HemisphereRule = "anatomical") 
     pandas.DataFrame
         `LAYER_COLUMNS`: those of a score table, layer (0 is the first hidden state), n_layers (the
         number of the last one) and relative_depth (layer / n_layers).
+
+    Raises
+    ------
+    InputError
+        For scores of controls only.
     """
     parts = []
     for one in found.encoded:

@@ -54,7 +54,7 @@ STYLE = (
 # the lines about the scores, and each row of a legend.
 WIDTH, HEADER, FOOTER, LEGEND_ROW = 6.8, 0.46, 0.52, 0.3
 LEGEND_COLUMNS = 4
-SIZE_STEPS = [(1,), (3,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), range(1, 10)]
+SIZE_STEPS = [(1,), (3,), (1, 3), (1, 2, 5), (1, 3, 6), (1, 2, 3, 5, 7), range(1, 10)]
 
 
 def looks(families: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -199,17 +199,7 @@ def family_legend(figure: Figure, axes: Axes, table: pd.DataFrame, note: str) ->
     rows = int(np.ceil(len(labels) / LEGEND_COLUMNS)) if len(labels) > 1 else 0
     frame(figure, table, note, legend_rows=rows)
     if rows:
-        figure.legend(
-            handles,
-            labels,
-            loc="lower center",
-            bbox_to_anchor=(0.5, FOOTER / figure.get_size_inches()[1]),
-            ncols=LEGEND_COLUMNS,
-            borderaxespad=0,
-            columnspacing=1,
-            handletextpad=0.1,
-            borderpad=0.1,
-        )
+        legend_below(figure, handles, labels, LEGEND_COLUMNS)
 
 
 def legend_below(figure: Figure, handles: list, labels: list[str], columns: int) -> None:

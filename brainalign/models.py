@@ -211,9 +211,9 @@ def check_name(name: str) -> str:
     raise InputError(
         f"Unknown model {name!r}; known are "
         f"{', '.join([*zoo_names(), MINILM, *paper_models().index])}, {WORD_RATE}, "
-        f"{', '.join(word_vector_names())}, random-vectors-WIDTH, random-embeddings-WIDTH, a local folder with a config.json and a "
-        "Hugging Face address 'owner/name'; ':untrained-SEED' behind a language model or "
-        "':seed-SEED' behind a baseline gives its variants."
+        f"{', '.join(word_vector_names())}, random-vectors-WIDTH, random-embeddings-WIDTH, a local "
+        "folder with a config.json and a Hugging Face address 'owner/name'; ':untrained-SEED' behind "
+        "a language model or ':seed-SEED' behind a baseline gives its variants."
     )
 
 

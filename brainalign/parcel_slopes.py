@@ -35,7 +35,7 @@ MEASURE = "score / ISC"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ParcelScores:
     """What is known of one study's asymmetry and reliability.
 
     Attributes
@@ -59,7 +59,7 @@ class Evidence:
     reliable: np.ndarray | None = field(default=None, repr=False)
 
 
-def evidence(
+def parcel_scores(
     study: str,
     models: Sequence[str] | None = None,
     divisor: Divisor = "ISC",
@@ -68,7 +68,7 @@ def evidence(
     n_null: int = 1000,
     null_seed: int = 0,
     **options,
-) -> Evidence:
+) -> ParcelScores:
     """The paper's values, or scores, reliability and parcels of a study.
 
     Parameters
@@ -89,12 +89,12 @@ def evidence(
 
     Returns
     -------
-    Evidence
+    ParcelScores
     """
     if study == PUBLISHED:
         table = published_panels.isc_normalised()
         wanted = table["model"] if models is None else list(models)
-        return Evidence(table[table["model"].isin(wanted)], published_slopes())
+        return ParcelScores(table[table["model"].isin(wanted)], published_slopes())
     from brainalign.layer_choice import brain_scores
     from brainalign.reliability import noise_ceiling, reliability_map
 
@@ -109,7 +109,7 @@ def evidence(
     slopes = parcel_slopes(
         scores, isc, members, found.study.source, n_null, np.random.default_rng(null_seed)
     )
-    return Evidence(table.assign(**how), slopes, found.study, scores, found.reliable)
+    return ParcelScores(table.assign(**how), slopes, found.study, scores, found.reliable)
 
 
 def normalised_numbers(table: pd.DataFrame, fits: dict[str, LineFit]) -> pd.DataFrame:
@@ -118,17 +118,20 @@ def normalised_numbers(table: pd.DataFrame, fits: dict[str, LineFit]) -> pd.Data
     Parameters
     ----------
     table
-        Of `Evidence`.
+        Of `ParcelScores`.
     fits
         Its lines, from `lateralization.hemisphere_fits`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns r, slope per decade, smallest and largest left − right, models with the right
-        ahead, parameters at which the line crosses zero.
+        Columns models, r, slope per decade, lowest and highest left − right, models with the right
+        ahead, size at which the line crosses zero.
     """
     rows, line = measure_rows(table, MEASURE, "L-R"), fits["L-R"]
+    crossing = zero_crossing(line)
+    # A line that is nearly flat crosses zero where no model will ever be.
+    where = f"{format_count(crossing)} parameters" if 1 <= crossing < 1e15 else "no size"
     return pd.DataFrame(
         [
             {
@@ -138,7 +141,7 @@ def normalised_numbers(table: pd.DataFrame, fits: dict[str, LineFit]) -> pd.Data
                 "lowest": rows["score"].min(),
                 "highest": rows["score"].max(),
                 "models with the right ahead": int((rows["score"] < 0).sum()),
-                "the line crosses 0 at": f"{format_count(zero_crossing(line))} parameters",
+                "the line crosses 0 at": where,
             }
         ]
     )
@@ -160,7 +163,9 @@ def model_table(table: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def true_ceiling_rows(found: Evidence, rule: HemisphereRule = "anatomical") -> pd.DataFrame | None:
+def true_ceiling_rows(
+    found: ParcelScores, rule: HemisphereRule = "anatomical"
+) -> pd.DataFrame | None:
     """The same division by what a simulated study knows: the noise ceiling that was planted.
 
     Parameters
@@ -331,7 +336,7 @@ def voxel_slopes(brain_scores: xr.DataArray, p: float = VOXEL_P) -> xr.Dataset:
     return xr.Dataset({"slope": ("voxel", slope), "t": ("voxel", t)}, coords, attrs)
 
 
-def numbers(found: Evidence, fits: dict[str, LineFit]) -> dict[str, float]:
+def numbers(found: ParcelScores, fits: dict[str, LineFit]) -> dict[str, float]:
     """What `parcels` records: the normalised asymmetry, and the correlations over parcels."""
     line, slopes = fits["L-R"], found.slopes
     recorded = {
@@ -353,7 +358,7 @@ def paper_rows(found: ParcelSlopes, fits: dict[str, LineFit]) -> list[Printed]:
     Parameters
     ----------
     found
-        Of `Evidence`.
+        Of `ParcelScores`.
     fits
         Lines of the normalised scores, from `lateralization.hemisphere_fits`.
     """

@@ -81,6 +81,7 @@ def scaling_figure(table: pd.DataFrame, fit: LineFit, voxels: str = "reliable") 
 
 
 def models_text(rows: pd.DataFrame) -> str:
+    """How many models, for the small print: "28 models", or of which family where it is one."""
     families = rows["family"].unique()
     return f"{len(rows)} {families[0] + ' ' if len(families) == 1 else ''}models"
 

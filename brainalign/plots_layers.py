@@ -20,7 +20,7 @@ DEPTH = "Relative depth"
 # Kind of models and voxels of each mean curve: name, colour, dashes.
 _CURVES = {
     (LANGUAGE_MODEL, "reliable"): ("reliable voxels", look.BLUE, "-"),
-    (LANGUAGE_MODEL, "all"): ("whole brain", look.RED, "--"),
+    (LANGUAGE_MODEL, "all"): ("whole brain", look.INK, "--"),
     ("untrained", "reliable"): ("untrained, reliable voxels", look.ORANGE, "-."),
 }
 
@@ -146,7 +146,7 @@ def mean_figure(table: pd.DataFrame) -> Figure:
         axes.locator_params(nbins=5)
     panels[1].axhline(0, color=INK, lw=1)
     handles, labels = panels[0].get_legend_handles_labels()
-    text = "mean over models, interpolated to the same depths; bands: one sd over models"
+    text = "mean over models, interpolated to the same depths; bands: ± 1 SD over models"
     look.stamp(figure, source_of(table), _note(table, text))
     look.free_margins(figure, legend_rows=1)
     look.legend_below(figure, handles, labels, len(labels))

@@ -5,16 +5,19 @@ All maps of a figure share one colour range, so that they can be compared by eye
 
 import re
 import warnings
+from collections.abc import Callable
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from brainalign.brain_maps import EMBEDDINGS, BrainMaps, map_table
+from brainalign.brain_maps import BrainMaps, map_table
 from brainalign.glass_brain import colour_bar, glass_row
 from brainalign.look import FOOTER, HEADER, STYLE, WIDTH, stamp
+from brainalign.scaling import EMBEDDINGS
 from brainalign.wording import number, opening, short_name
 
 COLOURS, TRUTH_COLOURS = "viridis", "cividis"
@@ -55,6 +58,16 @@ def _layout(n_rows: int) -> tuple[Figure, list[float]]:
     return figure, [base + (n_rows - 1 - k) * (ROW + NAME) for k in range(n_rows)]
 
 
+def _drawn(maps: BrainMaps, draw: Callable[..., None]) -> Figure:
+    """Figure with a row for every map; `draw` takes figure, values, colours and a row's bottom."""
+    rows = _rows(maps)
+    figure, bottoms = _layout(len(rows))
+    for (_, values, colours), bottom in zip(rows, bottoms, strict=True):
+        draw(figure, values, colours, bottom)
+    _finish(figure, maps, rows, bottoms)
+    return figure
+
+
 def _finish(figure: Figure, maps: BrainMaps, rows: list, bottoms: list[float]) -> None:
     """Names of the rows, bars of colours, the stamp and the small print."""
     height = figure.get_size_inches()[1]
@@ -67,7 +80,7 @@ def _finish(figure: Figure, maps: BrainMaps, rows: list, bottoms: list[float]) -
     for colours in truth:
         colour_bar(figure, colours, f"Planted weight of {PLANTED}", 0.54, width, bottom)
     text = (
-        f"not drawn: values below {HIDDEN:.0%} of the colour range\n"
+        f"not drawn: values below {100 * HIDDEN:.0f} % of the colour range\n"
         f"layers: {maps.scores.attrs['layer_rule']} rule"
     )
     stamp(figure, maps.study.source, text)
@@ -87,15 +100,14 @@ def glass_brain_figure(maps: BrainMaps) -> Figure:
     matplotlib.figure.Figure
         One row per map, four views each; along a line of sight the highest value shows.
     """
-    rows = _rows(maps)
-    figure, bottoms = _layout(len(rows))
-    height = figure.get_size_inches()[1]
-    for (_, values, colours), bottom in zip(rows, bottoms, strict=True):
+
+    def draw(figure: Figure, values: np.ndarray, colours: ScalarMappable, bottom: float) -> None:
+        height = figure.get_size_inches()[1]
         box = (0, bottom / height, 1, ROW / height)
         hidden = HIDDEN * colours.get_clim()[1]
         glass_row(figure, maps.study.mask, values, box, colours, hidden)
-    _finish(figure, maps, rows, bottoms)
-    return figure
+
+    return _drawn(maps, draw)
 
 
 def surface_values(values: np.ndarray, mask) -> dict[str, np.ndarray]:
@@ -149,40 +161,46 @@ def surface_figure(maps: BrainMaps) -> Figure:
     matplotlib.figure.Figure
         One row per map, four views each.
     """
+
+    def draw(figure: Figure, values: np.ndarray, colours: ScalarMappable, bottom: float) -> None:
+        height = figure.get_size_inches()[1]
+        on_surface = surface_values(np.clip(values, *colours.get_clim()), maps.study.mask)
+        for place, (name, (side, view)) in enumerate(SURFACES.items()):
+            box = (place / 4, bottom / height, 0.25, (ROW - 0.2) / height)
+            axes = figure.add_axes(box, projection="3d")
+            _draw_surface(axes, on_surface[side], side, view, colours)
+            figure.text(box[0] + 0.125, (bottom + ROW - 0.2) / height, name, size=11, ha="center")
+
+    return _drawn(maps, draw)
+
+
+def _draw_surface(
+    axes: Axes, values: np.ndarray, side: str, view: str, colours: ScalarMappable
+) -> None:
+    """One hemisphere's map, shape (vertex,), on its inflated surface."""
     from nilearn.datasets import fetch_surf_fsaverage
     from nilearn.plotting import plot_surf
 
     mesh = fetch_surf_fsaverage("fsaverage5")
-    rows = _rows(maps)
-    figure, bottoms = _layout(len(rows))
-    height = figure.get_size_inches()[1]
-    for (_, values, colours), bottom in zip(rows, bottoms, strict=True):
-        low, high = colours.get_clim()
-        on_surface = surface_values(np.clip(values, low, high), maps.study.mask)
-        for place, (name, (side, view)) in enumerate(SURFACES.items()):
-            box = (place / 4, bottom / height, 0.25, (ROW - 0.2) / height)
-            axes = figure.add_axes(box, projection="3d")
-            plot_surf(
-                mesh[f"infl_{side}"],
-                on_surface[side],
-                bg_map=mesh[f"sulc_{side}"],
-                hemi=side,
-                view=view,
-                cmap=colours.get_cmap(),
-                vmin=low,
-                vmax=high,
-                threshold=HIDDEN * high,
-                colorbar=False,
-                axes=axes,
-                figure=figure,
-            )
-            axes.set_box_aspect(None, zoom=1.45)
-            # Twenty thousand triangles each: as shapes, the file would take minutes to open.
-            for triangles in axes.collections:
-                triangles.set_rasterized(True)
-            figure.text(box[0] + 0.125, (bottom + ROW - 0.2) / height, name, size=11, ha="center")
-    _finish(figure, maps, rows, bottoms)
-    return figure
+    low, high = colours.get_clim()
+    plot_surf(
+        mesh[f"infl_{side}"],
+        values,
+        bg_map=mesh[f"sulc_{side}"],
+        hemi=side,
+        view=view,
+        cmap=colours.get_cmap(),
+        vmin=low,
+        vmax=high,
+        threshold=HIDDEN * high,
+        colorbar=False,
+        axes=axes,
+        figure=axes.figure,
+    )
+    axes.set_box_aspect(None, zoom=1.45)
+    # Twenty thousand triangles each: as shapes, the file would take minutes to open.
+    for triangles in axes.collections:
+        triangles.set_rasterized(True)
 
 
 def maps_text(maps: BrainMaps) -> str:

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH, free_margins, stamp
+from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH, free_margins, legend_below, stamp
 from brainalign.power import POWER
 from brainalign.study import SIMULATED
 from brainalign.wording import number, opening
@@ -33,14 +33,15 @@ def power_figure(predicted: pd.DataFrame, designs: pd.DataFrame, regions: list[s
     """
     figure = Figure(figsize=(WIDTH, 2.6 + 2.3 * ((len(regions) + 1) // 2)), layout="constrained")
     panels = figure.subplots((len(regions) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
+    handles = {}
     for axes, region in zip(panels.flat, regions, strict=False):
         lines, dots = (part[part["region"] == region] for part in (predicted, designs))
         for place, (n, line) in enumerate(lines.groupby("listeners")):
             colour = COLOURS[place]
-            axes.plot(line["runs"], line["power"], color=colour, lw=2, label=_listeners(n))
+            drawn = axes.plot(line["runs"], line["power"], color=colour, lw=2)
             known = dots[dots["listeners"] == n]
             # Side by side, so that none hides another one.
-            axes.plot(
+            drawn += axes.plot(
                 known["runs"] * 1.05 ** (place - 1),
                 known["found"],
                 MARKERS[place],
@@ -50,6 +51,7 @@ def power_figure(predicted: pd.DataFrame, designs: pd.DataFrame, regions: list[s
                 clip_on=False,
                 zorder=4,
             )
+            handles[_listeners(n)] = tuple(drawn)
         axes.axhline(POWER, color=INK, lw=1, ls="--")
         axes.set(title=region, ylim=(0, 1.02), xscale="log")
         ticks = [runs for runs in (3, 5, 9, 18, 36, 72) if runs in set(lines["runs"])]
@@ -61,13 +63,11 @@ def power_figure(predicted: pd.DataFrame, designs: pd.DataFrame, regions: list[s
         axes.set_ylabel("Power")
     for axes in panels[-1]:
         axes.set_xlabel("Runs (log scale)")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
     n_brains = int(designs["brains"].iloc[0])
-    note = f"lines: formula; dots: part of {n_brains} simulated brains\ndashed: {POWER:.0%}"
+    note = f"lines: formula; dots: part of {n_brains} simulated brains\ndashed: {100 * POWER:.0f} %"
     stamp(figure, SIMULATED, note)
     free_margins(figure, legend_rows=1)
-    place = (0.5, 0.52 / figure.get_size_inches()[1])
-    figure.legend(handles, labels, loc="lower center", bbox_to_anchor=place, ncols=len(labels))
+    legend_below(figure, [*handles.values()], [*handles], len(handles))
     return figure
 
 

@@ -101,7 +101,7 @@ def levels_figure(levels: pd.DataFrame, order: list[str], source: str, note: str
     Parameters
     ----------
     levels
-        From `region_scores.levels`.
+        From `regions.baseline_rows`.
     order
         Regions from top to bottom.
     source, note

@@ -10,7 +10,6 @@ from brainalign.evidence import (
     DIFFERENCE,
     SCORE,
     Evidence,
-    baseline_rows,
     layer_bias,
     normalised_fit,
     normalised_rows,
@@ -31,6 +30,7 @@ from brainalign.look import (
     new_figure,
     size_axis,
 )
+from brainalign.regions import baseline_rows
 from brainalign.robustness import ALL
 from brainalign.scaling import log_parameters
 from brainalign.statistics import LineFit, fit_line
@@ -169,7 +169,7 @@ def baseline_figure(found: Evidence) -> Figure:
     ):
         y = places + shift
         axes.plot(rows[column], y, marker, color=colour, ms=6, mec="white", mew=0.4, label=label)
-    axes.set_yticks(range(len(names)), [name.replace("_", "/") for name in names])
+    axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("Left − right brain score")
     axes.locator_params(axis="x", nbins=7)
     frame(figure, found.scores.table, "one dot per model; embeddings: mean over seeds", 1)

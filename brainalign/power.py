@@ -15,10 +15,18 @@ import xarray as xr
 from brainalign import published
 from brainalign.comparison import Printed
 from brainalign.errors import InputError
-from brainalign.inference import fold_table, log_sizes, model_slopes, slope_coefficients, slopes
+from brainalign.inference import (
+    fold_table,
+    model_slopes,
+    region_masks,
+    slopes,
+    variance_over_models,
+)
+from brainalign.study import Study
 
 ALL_REGIONS = "all regions"
 POWER = 0.8
+PANELS = 4
 # A single run has no spread, and a jackknife over two says next to nothing.
 FEWEST_RUNS = 3
 
@@ -88,6 +96,41 @@ def simulate_designs(
     return pd.concat(parts, ignore_index=True)
 
 
+def check_page(
+    study: Study, regions: Sequence[str], runs: Sequence[int], more_runs: Sequence[int]
+) -> None:
+    """Refuse what the page could not show, before anything is simulated.
+
+    Parameters
+    ----------
+    study
+        With the regions of the simulated brains.
+    regions
+        Names, among them maybe `ALL_REGIONS`.
+    runs, more_runs
+        Simulated, and to predict power for.
+
+    Raises
+    ------
+    InputError
+        For no region, more than there are panels, or one without voxels on both sides; as
+        `predicted_power`.
+    """
+    if not 1 <= len(regions) <= PANELS:
+        raise InputError(f"regions has {len(regions)} names; from 1 to {PANELS} are expected.")
+    region_masks(study.voxels, [name for name in regions if name != ALL_REGIONS])
+    if runs and more_runs:
+        _check_runs(more_runs, min(runs))
+
+
+def _check_runs(runs: Sequence[int], fewest: int) -> None:
+    if min(runs) < fewest:
+        raise InputError(
+            f"runs is {min(runs)}; power can be predicted from {fewest} runs, the fewest that were "
+            "simulated."
+        )
+
+
 def _check_designs(listeners: Sequence[int], runs: Sequence[int]) -> None:
     if min(listeners, default=0) < 1 or min(runs, default=0) < FEWEST_RUNS:
         raise InputError(
@@ -114,19 +157,17 @@ def design_summary(folds: xr.DataArray) -> pd.DataFrame:
     """
     difference = folds.sel(side="L-R")
     by_fold = model_slopes(difference)
-    n = folds.sizes["model"]
-    without = slope_coefficients(log_sizes(folds), ~np.eye(n, dtype=bool))
-    left_out = model_slopes(difference.mean("fold"), without)
+    over_models = variance_over_models(difference, folds["model"].to_numpy())
     fit = slopes(difference)
     outside = (fit["low"] > 0) | (fit["high"] < 0)
     return pd.DataFrame(
         {
             "region": folds["region"].to_numpy(),
-            "models": n,
+            "models": folds.sizes["model"],
             "brains": folds.sizes["brain"],
             "slope": fit["slope"].mean("brain").to_numpy(),
             "spread": fit["slope"].std("brain", ddof=1).to_numpy(),
-            "over_models": ((n - 1) ** 2 / n * left_out.var("sample", ddof=1)).mean("brain"),
+            "over_models": over_models.mean("brain").to_numpy(),
             "of_a_run": by_fold.var("fold", ddof=1).mean("brain").to_numpy(),
             "found": outside.mean("brain").to_numpy(),
         }
@@ -192,12 +233,8 @@ def predicted_power(designs: pd.DataFrame, runs: Sequence[int]) -> pd.DataFrame:
     InputError
         For fewer runs than were simulated.
     """
-    runs, fewest = np.asarray(runs, dtype=int), int(designs["runs"].min())
-    if runs.min() < fewest:
-        raise InputError(
-            f"runs is {runs.min()}; power can be predicted from {fewest} runs, the fewest that "
-            "were simulated."
-        )
+    runs = np.asarray(runs, dtype=int)
+    _check_runs(runs, int(designs["runs"].min()))
     parts = []
     for (region, n_listeners), part in designs.groupby(["region", "listeners"], sort=False):
         part = part.sort_values("runs")

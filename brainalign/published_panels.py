@@ -16,7 +16,6 @@ from brainalign.published import (
     models,
     panel_rows,
     read,
-    roi_slopes,
 )
 
 CHECKPOINTS_OF = "pythia-6.9b"
@@ -58,27 +57,6 @@ def layer_curves() -> pd.DataFrame:
     table["hidden"] = table["hidden"].astype(bool)
     columns = ["layer", "n_layers", "relative_depth", "hidden", "half_pixel", "panel_mse"]
     return table.assign(layer_rule="each layer")[SCORE_COLUMNS + columns]
-
-
-def layer_peaks() -> pd.DataFrame:
-    """Best layer of every curve of `layer_curves`, with its first and last value.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns model, family, n_parameters, n_layers, voxels, hemisphere, first_score, best_layer,
-        relative_depth, score, last_score.
-    """
-    names = {
-        "first_value": "first_score",
-        "last_value": "last_score",
-        "peak_layer": "best_layer",
-        "peak_relative_depth": "relative_depth",
-        "peak_value": "score",
-    }
-    table = _with_panel(read("layer_peaks").rename(columns=names))
-    columns = ["model", "family", "n_parameters", "n_layers", "voxels", "hemisphere"]
-    return table[[*columns, *names.values()]]
 
 
 def best_layers() -> pd.DataFrame:
@@ -206,28 +184,6 @@ def parcels() -> pd.DataFrame:
         slope_unc95=table["slope_unc"] * np.log(10),
         certain=~table["slope_parcel_assignment"].str.startswith("ambiguous"),
     ).drop(columns=["parcel_index", "en_slope_LmR_per_lnN", "slope_unc", "slope_parcel_assignment"])
-
-
-def region_isc() -> pd.DataFrame:
-    """Inter-subject correlation of the regions of interest, from the authors' maps.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns roi, hemisphere ("L", "R"), isc (mean over voxels), n_voxels, n_reliable.
-    """
-    table = roi_slopes().rename(columns={"n_voxels_per_hemisphere": "n_voxels"})
-    sides = [
-        table[["roi", "n_voxels"]].assign(
-            hemisphere=side,
-            isc=table[f"isc_{side}_from_file"],
-            n_reliable=table[f"n_reliable_{side}"],
-        )
-        for side in ("L", "R")
-    ]
-    return pd.concat(sides, ignore_index=True)[
-        ["roi", "hemisphere", "isc", "n_voxels", "n_reliable"]
-    ]
 
 
 def abilities() -> pd.DataFrame:

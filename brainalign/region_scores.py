@@ -11,9 +11,7 @@ import xarray as xr
 from brainalign import published
 from brainalign.errors import InputError
 from brainalign.inference import (
-    Correction,
     Resample,
-    corrected,
     fold_table,
     log_sizes,
     region_masks,
@@ -26,7 +24,7 @@ from brainalign.regions import roi_table, voxel_tests
 from brainalign.regression import differences, family_interaction
 from brainalign.scaling import LANGUAGE_MODEL
 from brainalign.spatial import MapCorrelation, map_correlation
-from brainalign.statistics import MINIMUM_POINTS, fit_line
+from brainalign.statistics import MINIMUM_POINTS, Correction, LineFit, corrected, fit_line
 from brainalign.wording import interval
 
 SlopeMethod = Literal["jackknife", "bootstrap", "published"]
@@ -95,7 +93,10 @@ def region_scores(
     # Imported here, so that a page of published scores does not depend on the code of encoding.
     from brainalign.layer_choice import brain_scores, fold_scores
     from brainalign.scores import voxel_scores
+    from brainalign.studies import load_study
 
+    if regions is not None:  # refused before anything is encoded
+        region_masks(load_study(study, **options).voxels, regions)
     given = None if controls is None else list(controls)
     found = voxel_scores(study, None if models is None else list(models), given, **options)
     chosen = brain_scores(found.encoded, layer_rule)
@@ -190,8 +191,8 @@ def slope_table(
     return table.sort_values("slope_L-R", ascending=False, ignore_index=True)
 
 
-def difference_line(folds: xr.DataArray, region: str):
-    """Line of left minus right of one region on log10 parameters, a `statistics.LineFit`."""
+def difference_line(folds: xr.DataArray, region: str) -> LineFit:
+    """Line of left minus right of one region on log10 parameters."""
     rows = differences(folds, region)
     return fit_line(rows["size"].to_numpy(), rows["difference"].to_numpy())
 

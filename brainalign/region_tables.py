@@ -8,13 +8,11 @@ from brainalign.comparison import Printed, correlation
 from brainalign.inference import Resample
 from brainalign.region_scores import SIDE_NAMES, RegionScores, SlopeMethod, resampled
 from brainalign.regions import planted_table
-from brainalign.scaling import LANGUAGE_MODEL
 from brainalign.simulations import PAPER_R, PAPER_T, WAYS
 from brainalign.spatial import MapCorrelation
 from brainalign.statistics import pearson
 from brainalign.wording import interval, number
 
-BASELINE = "random embeddings"
 # The paper's figure gives slopes to about this much per ln(parameters).
 SLOPE_TOLERANCE = 1e-4
 
@@ -96,32 +94,6 @@ def numbers(found: RegionScores, table: pd.DataFrame) -> dict[str, float]:
             f"{name}_difference_{row['region']}": row[column] for name, column in columns.items()
         }
     return result
-
-
-def levels(found: RegionScores) -> pd.DataFrame:
-    """L − R of every language model and region, as it is and after a baseline was subtracted.
-
-    Parameters
-    ----------
-    found
-        From `region_scores`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns model, n_parameters, roi, raw, subtracted. The baseline is that of the widest random
-        embeddings, the mean of their seeds; `subtracted` is NaN without one.
-    """
-    sides = found.table.pivot(index=["kind", "model", "roi"], columns="hemisphere", values="score")
-    sides = (sides["L"] - sides["R"]).rename("raw").reset_index()
-    sizes = found.table.drop_duplicates("model").set_index("model")["n_parameters"]
-    rows = sides[sides["kind"] == LANGUAGE_MODEL].drop(columns="kind")
-    rows.insert(1, "n_parameters", rows["model"].map(sizes).astype(float))
-    baseline = sides[sides["kind"] == BASELINE]
-    width = baseline["model"].str.extract(r"-(\d+)(?::|$)")[0].astype(float)
-    widest = baseline[width == width.max()].groupby("roi")["raw"].mean()
-    rows["subtracted"] = rows["raw"] - rows["roi"].map(widest)
-    return rows.reset_index(drop=True)
 
 
 def paper_rows(found: RegionScores, table: pd.DataFrame, method: SlopeMethod) -> list[Printed]:

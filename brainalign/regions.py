@@ -6,7 +6,7 @@ import xarray as xr
 
 from brainalign.inference import log_sizes, slope_coefficients
 from brainalign.lateralization import checked_values, model_columns
-from brainalign.scaling import LANGUAGE_MODEL, log_parameters
+from brainalign.scaling import EMBEDDINGS, LANGUAGE_MODEL, log_parameters
 from brainalign.statistics import (
     LineFit,
     bootstrap_indices,
@@ -50,6 +50,34 @@ def _sides(regions: pd.DataFrame, roi: str, kind: str) -> pd.DataFrame:
     rows = regions[(regions["roi"] == roi) & (regions["kind"] == kind)]
     sides = rows.pivot(index=["model", "n_parameters"], columns="hemisphere", values="score")
     return sides.reset_index().sort_values(["n_parameters", "model"], ignore_index=True)
+
+
+def baseline_rows(regions: pd.DataFrame) -> pd.DataFrame:
+    """Left minus right of every language model and region, as it is and less that of a baseline.
+
+    Parameters
+    ----------
+    regions
+        From `roi_table` or `published.region_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns model, n_parameters, roi, raw, baseline, subtracted; by region, smallest model first.
+        The baseline is that of the widest random embeddings, the mean of their seeds; NaN without
+        any.
+    """
+    sides = regions.pivot(index=["kind", "model", "roi"], columns="hemisphere", values="score")
+    difference = (sides["L"] - sides["R"]).dropna().rename("raw").reset_index()
+    sizes = regions.drop_duplicates("model").set_index("model")["n_parameters"]
+    rows = difference[difference["kind"] == LANGUAGE_MODEL].drop(columns="kind")
+    rows.insert(1, "n_parameters", rows["model"].map(sizes).astype(float))
+    embeddings = difference[difference["kind"] == EMBEDDINGS]
+    width = embeddings["model"].str.extract(r"-(\d+)(?::|$)")[0].astype(float)
+    widest = embeddings[width == width.max()].groupby("roi")["raw"].mean()
+    rows["baseline"] = rows["roi"].map(widest)
+    rows["subtracted"] = rows["raw"] - rows["baseline"]
+    return rows.sort_values(["roi", "n_parameters", "model"], ignore_index=True)
 
 
 def region_fits(

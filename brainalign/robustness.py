@@ -13,7 +13,6 @@ from brainalign.evidence import (
     QUANTITIES,
     WHOLE_BRAIN,
     Evidence,
-    baseline_rows,
     layer_bias,
     normalised_fit,
     normalised_rows,
@@ -21,6 +20,7 @@ from brainalign.evidence import (
     quantity_rows,
 )
 from brainalign.lateralization import zero_crossing
+from brainalign.regions import baseline_rows
 from brainalign.regression import HIDDEN, LAYERS, LN_PARAMETERS, ols_controls, with_sizes
 from brainalign.scaling import log_parameters
 from brainalign.statistics import bootstrap_indices, fit_line
@@ -161,7 +161,7 @@ def baseline_table(rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows
-        From `evidence.baseline_rows`.
+        From `regions.baseline_rows`.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from brainalign.statistics import MINIMUM_POINTS, LineFit, bootstrap_indices, fi
 from brainalign.wording import format_count, interval
 
 LANGUAGE_MODEL = "language model"
+EMBEDDINGS = "random embeddings"
 CEILING = "noise ceiling"
 # Fewer models than this say too little of their spread for a bootstrap interval to mean anything.
 MINIMUM_BOOTSTRAP = 6
@@ -101,13 +102,13 @@ def fit_scaling(
     return fit_line(log_parameters(rows), rows["score"].to_numpy(), samples)
 
 
-def _row(what: str, fit: LineFit, edges: tuple[float, float] | None = None) -> dict:
+def line_columns(fit: LineFit) -> dict[str, object]:
+    """What tables of lines on log10 parameters say of each: models, r, slope and its interval."""
     return {
-        "what": what,
         "models": fit.n,
         "r with log parameters": fit.r,
         "slope per decade": fit.slope,
-        "95 % interval": interval(edges or fit.slope_interval),
+        "95 % interval": interval(fit.slope_interval),
     }
 
 
@@ -178,18 +179,18 @@ def sensitivity(
         samples = None if few else bootstrap_indices(len(part), n_boot, rng, groups)
         return fit_line(log_parameters(part), part["score"].to_numpy(), samples)
 
-    result = [_row("all models", fit(rows))]
+    lines = {"all models": fit(rows)}
     if len(rows) >= MINIMUM_POINTS + 3:
-        result.append(_row("without the three smallest", fit(rows.iloc[3:])))
-        result.append(_row("without the three largest", fit(rows.iloc[:-3])))
+        lines["without the three smallest"] = fit(rows.iloc[3:])
+        lines["without the three largest"] = fit(rows.iloc[:-3])
     if rows["family"].nunique() >= 3:
-        result.append(_row("all models, whole families drawn", fit(rows, rows["family"])))
+        lines["all models, whole families drawn"] = fit(rows, rows["family"])
     wanted = {"voxels": voxels, "statistic": statistic, "hemisphere": hemisphere}
     untrained = matching(table, **wanted, kind="untrained")
     for (family, seed), part in untrained.groupby(["family", "seed"]):
         if len(part) >= MINIMUM_POINTS:
-            result.append(_row(f"untrained {family}, seed {seed}", fit(part)))
-    return pd.DataFrame(result)
+            lines[f"untrained {family}, seed {seed}"] = fit(part)
+    return pd.DataFrame([{"what": what, **line_columns(line)} for what, line in lines.items()])
 
 
 def model_table(table: pd.DataFrame) -> pd.DataFrame:

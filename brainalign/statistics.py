@@ -1,11 +1,13 @@
-"""Lines through models, bootstrap and jackknife intervals, partial correlations; vectorised."""
+"""Lines through models, bootstrap and jackknife intervals, partial correlations, corrected p."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from brainalign.errors import InputError
 
+Correction = Literal["holm", "fdr"]
 MINIMUM_POINTS = 3
 
 
@@ -162,7 +164,8 @@ def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(f"x has shape {x.shape} and y {y.shape}; one value each is expected.")
     if len(x) < MINIMUM_POINTS:
-        raise InputError(f"A line needs at least {MINIMUM_POINTS} points; {len(x)} were given.")
+        given = f"{len(x)} {'was' if len(x) == 1 else 'were'}"
+        raise InputError(f"A line needs at least {MINIMUM_POINTS} points; {given} given.")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError("A line needs finite values; some of x or y are missing or infinite.")
     if np.ptp(x) == 0:
@@ -260,3 +263,33 @@ def partial_correlation(
     r = float(pearson(residual[:, 0], residual[:, 1]))
     t = r * np.sqrt(freedom / max(1 - r * r, 1e-300))
     return r, float(2 * stats.t.sf(abs(t), freedom))
+
+
+def corrected(p: np.ndarray, method: Correction = "holm") -> np.ndarray:
+    """p values corrected for their number.
+
+    Parameters
+    ----------
+    p
+        Shape (test,).
+    method
+        "holm": the chance of any false discovery (Holm 1979); "fdr": the part of false discoveries
+        (Benjamini & Hochberg 1995), which holds for tests that are positively related, as
+        neighbouring regions are.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (test,).
+
+    Raises
+    ------
+    InputError
+        For another method.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    names = {"holm": "holm", "fdr": "fdr_bh"}
+    if method not in names:
+        raise InputError(f"The correction is {method!r}; 'holm' or 'fdr' is expected.")
+    return multipletests(np.asarray(p, dtype=float), method=names[method])[1]

@@ -202,7 +202,7 @@ def rise_order(rises: pd.DataFrame) -> str:
     """What is half-way first, next, ... with its step, from `rise_table`; what falls is left out."""
     rows = rises.dropna(subset="half-way at step").sort_values("half-way at step")
     parts = zip(rows["what"], rows["half-way at step"], strict=True)
-    return ", ".join(f"{what} (step {step:.0f})" for what, step in parts)
+    return ", ".join(f"{what.removesuffix(' (r)')} (step {step:,.0f})" for what, step in parts)
 
 
 def checkpoint_knowledge(

@@ -73,7 +73,7 @@ def test_the_faster_class_of_himalaya_counts():
 
 def test_the_page_says_where_and_when(results):
     text = speed.page_text(results, "PICTURE")
-    for words in ("2026-02-03", "Abacus", "numpy 2", "10%", "300 to 300 GFLOP/s", "PICTURE"):
+    for words in ("2026-02-03", "Abacus", "numpy 2", "10 %", "300 to 300 GFLOP/s", "PICTURE"):
         assert words in text
     assert "quick version" not in text and "has changed" not in text
     changed = speed.page_text(results | {"quick": True, "code": "other"}, "")

@@ -78,7 +78,7 @@ def test_chance_of_voxels_has_their_share(found):
     regions = control_tables.chance_table(found, of_voxels=False)
     assert not any("voxels" in name for name in regions)
     voxels = control_tables.chance_table(found, of_voxels=True)
-    assert voxels["voxels with q < .05 (blocks)"].tolist() == ["100%", "50%", "0%"]
+    assert voxels["voxels with q < .05 (blocks)"].tolist() == ["100 %", "50 %", "0 %"]
     expected = np.quantile(found["shift_word_rate"], 0.95, axis=0)
     assert voxels["word rate shifted: 95 % are below"].tolist() == pytest.approx(expected)
     assert (voxels["p (blocks)"] < voxels["p (shifted)"]).all()

@@ -119,7 +119,7 @@ def test_listeners_that_are_not_there():
 
 def test_one_model_has_no_slope():
     found = individuals.listener_scores("published", ["gpt2"])
-    with pytest.raises(InputError, match="at least 3 points; 1 were given"):
+    with pytest.raises(InputError, match="at least 3 points; 1 was given"):
         individuals.listener_fits(found.table, 100, rng())
 
 

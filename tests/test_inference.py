@@ -9,7 +9,7 @@ from scipy import stats
 from synthetic_folds import fold_scores
 from synthetic_scores import brain_scores, reliable_voxels, voxel_table
 
-from brainalign import inference, published, regions
+from brainalign import inference, published, regions, statistics
 from brainalign.errors import InputError
 from brainalign.statistics import bootstrap_indices
 
@@ -226,7 +226,7 @@ def test_a_region_outside_the_mask_is_refused():
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
 def test_corrections(p):
     p = np.array(p)
-    holm, fdr = inference.corrected(p), inference.corrected(p, "fdr")
+    holm, fdr = statistics.corrected(p), statistics.corrected(p, "fdr")
     order, n = np.argsort(p), len(p)
     expected = np.empty(n)
     expected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(n, 0, -1)), 1)
@@ -237,4 +237,4 @@ def test_corrections(p):
 
 def test_another_correction_is_refused():
     with pytest.raises(InputError, match="'holm' or 'fdr'"):
-        inference.corrected([0.1], "none")
+        statistics.corrected([0.1], "none")

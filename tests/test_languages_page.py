@@ -66,6 +66,8 @@ def test_bad_input_is_one_sentence(published_fits):
     tables, _ = published_fits
     with pytest.raises(InputError, match="Study 'alice' has one language"):
         languages.language_scores("alice", ["en"])
+    with pytest.raises(InputError, match="No brain score was published of French"):
+        languages.language_scores("published", ["fr"])
     few = {"cn": tables["cn"][tables["cn"]["model"].isin(["Qwen2-7B", "Qwen2-1.5B"])]}
     with pytest.raises(InputError, match="Chinese has 2 models; at least 3"):
         languages.language_fits(few, 100, np.random.default_rng(0))

@@ -16,6 +16,7 @@ from brainalign import (
     regions,
 )
 from brainalign.errors import InputError
+from brainalign.statistics import fit_line
 from brainalign.study import hemispheres
 
 
@@ -203,3 +204,10 @@ def test_tables(simulated):
     assert len(table) == 9 and table.shape[1] == 3 + 9
     with pytest.raises(InputError, match="'left ear'"):
         lateralization.measure_rows(simulated.table, "left ear", "L")
+
+
+def test_a_flat_line_crosses_zero_beyond_all_numbers():
+    x = np.arange(4.0)
+    nearly, flat = (fit_line(x, 0.02 + slope * x) for slope in (-1e-5, 0.0))
+    assert lateralization.zero_crossing(nearly) == np.inf
+    assert np.isnan(lateralization.zero_crossing(flat))

@@ -135,7 +135,7 @@ def test_largest_model_of_every_family(simulated, paper):
 
 def test_too_few_models_and_controls_only_are_one_sentence(simulated):
     best = best_layers(simulated)
-    with pytest.raises(InputError, match="A line needs at least 3 points; 1 were given"):
+    with pytest.raises(InputError, match="A line needs at least 3 points; 1 was given"):
         depth_fits(best.iloc[:1], 10, rng())
     only = synthetic_layers.found(names=[])
     with pytest.raises(InputError, match="controls only"):

@@ -114,7 +114,7 @@ def test_the_papers_curve_is_printed_and_rises_in_order():
     assert training_curves.checkpoint_knowledge("published") is None
     table = comparison.compare(training_curves.curve_rows(curve), True)
     assert (table["agrees"] == "yes").all() and len(table) == 4
-    assert training_curves.rise_order(rises).startswith("score (step 2409), left − right (step 63")
+    assert training_curves.rise_order(rises).startswith("score (step 2,409), left − right (step 6")
 
 
 def test_a_curve_has_the_scores_of_its_checkpoints(checkpoints):

@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from brainalign.companion.parameters import read_schema
+from brainalign.companion.parameters import read_schema, resolve
+from brainalign.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -231,3 +232,30 @@ def test_one_model_of_measured_listeners(notebook, real_data, tmp_path, monkeypa
         assert abs(numbers[f"score_shifted_{region}"]) < 0.1
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 6 * 6
     assert len(list((tmp_path / "figures").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("notebook", "changes", "words"),
+    [
+        ("training_checkpoints", 'model = "nano-gpt2-8x2"', "has no training checkpoints"),
+        ("individuals", "listeners = 99", "listeners is 99; study 'testbed' has 8"),
+        ("roi_slopes", 'regions = ["TP", "V1"]', "Region 'V1' has no voxels on both sides"),
+        ("power", 'regions = ["V1"]', "Region 'V1' has no voxels on both sides"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_encoded(
+    notebook, changes, words, tmp_path, monkeypatch
+):
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = nbformat.read(FOLDER / f"{notebook}.ipynb", as_version=4)
+    with pytest.raises(CellExecutionError) as refusal:
+        executed(notebook, tmp_path, monkeypatch, changes)
+    assert refusal.value.ename == "InputError" and words in refusal.value.evalue
+    assert not (tmp_path / "cache" / "scores").exists()
+
+
+@pytest.mark.parametrize("notebook", ["asymmetry", "roi_slopes", "individuals", "robustness"])
+def test_a_single_model_is_refused_where_a_slope_is_drawn(notebook):
+    with pytest.raises(InputError, match="at least"):
+        resolve(read_schema(notebook), {"models": ["nano-gpt2-8x2"]}, notebook)

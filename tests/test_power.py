@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 from synthetic_folds import fold_scores
+from synthetic_scores import simulated_study
 
 from brainalign import comparison, plots_power, power
 from brainalign.errors import InputError
@@ -122,3 +123,18 @@ def test_figures_say_what_they_show(designs):
     figure = plots_power.designs_figure(designs, "X")
     assert len(figure.axes) == 1
     assert "4 listeners and 9 runs" in plots_power.designs_alt(designs, "X")
+
+
+@pytest.mark.parametrize(
+    ("regions", "more_runs", "words"),
+    [
+        (["BA45", "V1"], [12], "'V1' has no voxels on both sides"),
+        ([], [12], "0 names; from 1 to 4"),
+        (["BA45"] * 5, [12], "5 names; from 1 to 4"),
+        (["BA45"], [12, 4], "runs is 4; power can be predicted from 5"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_beforehand(regions, more_runs, words):
+    with pytest.raises(InputError, match=words):
+        power.check_page(simulated_study(), regions, [5, 9], more_runs)
+    power.check_page(simulated_study(), [power.ALL_REGIONS, "BA45"], [5, 9], [])

@@ -12,7 +12,7 @@ from synthetic_scores import LATERAL, REGIONS, brain_scores, reliable_voxels, si
 from brainalign import comparison, plots_regions, published, region_tables, simulations
 from brainalign import region_scores as rois
 from brainalign.errors import InputError
-from brainalign.regions import voxel_tests
+from brainalign.regions import baseline_rows, voxel_tests
 from brainalign.scores import VoxelScores
 
 N_FOLDS = 9
@@ -93,24 +93,21 @@ def test_models_are_listed_with_all_their_scores(paper):
 
 def test_baselines_change_levels_and_not_slopes(simulated, paper):
     for found, n_models in ((simulated, 9), (paper, 28)):
-        levels = region_tables.levels(found)
+        levels = baseline_rows(found.table)
         assert (levels.groupby("roi")["model"].count() == n_models).all()
         for _, part in levels.groupby("roi"):
             size = np.log10(part["n_parameters"])
             raw, subtracted = (np.polyfit(size, part[n], 1)[0] for n in ("raw", "subtracted"))
             assert raw == pytest.approx(subtracted)
-    raw = region_tables.levels(paper).set_index("roi")
+    raw = baseline_rows(paper.table).set_index("roi")
     for name in ("aSTS", "pSTS"):
         assert (raw.loc[name, "raw"] < 0).all() and (raw.loc[name, "subtracted"] > 0).all()
 
 
-def test_widest_embeddings_are_the_baseline(simulated):
-    rows = simulated.table
-    wide = rows[rows["model"].str.startswith("random-embeddings-128")]
-    sides = wide[wide["roi"] == "BA45"].groupby("hemisphere")["score"].mean()
-    levels = region_tables.levels(simulated)
-    part = levels[levels["roi"] == "BA45"]
-    np.testing.assert_allclose(part["raw"] - part["subtracted"], sides["L"] - sides["R"])
+def test_without_embeddings_there_is_no_baseline(simulated):
+    table = simulated.table
+    levels = baseline_rows(table[table["kind"] == "language model"])
+    assert levels["raw"].notna().all() and levels["subtracted"].isna().all()
 
 
 def test_published_method_over_voxels(simulated):
@@ -206,6 +203,15 @@ def test_a_region_outside_the_mask_is_refused(study, words):
             _simulated(regions=["V1"])
 
 
+def test_a_region_outside_the_mask_is_refused_before_anything_is_encoded(monkeypatch):
+    def encoded(*args, **options):
+        raise AssertionError("nothing should be encoded")
+
+    monkeypatch.setattr("brainalign.scores.voxel_scores", encoded)
+    with pytest.raises(InputError, match="'V1' has no voxels on both sides"):
+        rois.region_scores("testbed", regions=["BA45", "V1"], n_runs=3)
+
+
 def test_a_single_model_has_no_slope():
     found = rois.region_scores("published", models=["gpt2"])
     with pytest.raises(InputError, match="at least 3 models; 1 was given \\(gpt2\\)"):
@@ -227,7 +233,7 @@ def test_figures_say_what_they_show(paper, simulated):
         assert names == list(table["region"])
         alt = plots_regions.slopes_alt(table, found.source)
         assert all(name in alt for name in names)
-        levels, order = region_tables.levels(found), list(table["region"])
+        levels, order = baseline_rows(found.table), list(table["region"])
         assert len(plots_regions.levels_figure(levels, order, found.source, "").axes) == 2
         assert "of 28 models" in plots_regions.levels_alt(levels, order, found.source) or (
             "of 9 models" in plots_regions.levels_alt(levels, order, found.source)

@@ -3,11 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic_layers
+import xarray as xr
 from matplotlib.text import Text
 from scipy import stats
 from synthetic_scores import brain_scores, reliable_voxels, simulated_scores
 
-from brainalign import comparison, evidence, lateralization, plots_robustness, published, robustness
+from brainalign import (
+    comparison,
+    evidence,
+    lateralization,
+    plots_robustness,
+    published,
+    regions,
+    robustness,
+)
 from brainalign.errors import InputError
 from brainalign.evidence import DIFFERENCE, SCORE, WHOLE_BRAIN
 from brainalign.robustness import ALL, DRAWN, FAMILIES, LARGEST, ONE_LAYER, SMALLEST
@@ -95,7 +105,7 @@ def test_one_family_has_no_constants_and_the_whole_brain_no_single_layer(simulat
 
 
 def test_a_baseline_is_subtracted_region_by_region(printed):
-    rows = evidence.baseline_rows(printed.scores.regions)
+    rows = regions.baseline_rows(printed.scores.regions)
     slopes = published.roi_slopes().set_index("roi")
     known = slopes["random_embedding_1024d_L"] - slopes["random_embedding_1024d_R"]
     assert len(rows) == 7 * 28
@@ -106,9 +116,9 @@ def test_a_baseline_is_subtracted_region_by_region(printed):
 
 
 def test_the_widest_random_embeddings_are_the_baseline(simulated):
-    rows = evidence.baseline_rows(simulated.scores.regions)
-    regions = simulated.scores.regions
-    wide = regions[regions["model"].str.startswith("random-embeddings-128")]
+    table = simulated.scores.regions
+    rows = regions.baseline_rows(table)
+    wide = table[table["model"].str.startswith("random-embeddings-128")]
     sides = wide.groupby(["roi", "hemisphere"])["score"].mean().unstack()
     known = rows["roi"].map(sides["L"] - sides["R"])
     assert rows["baseline"].to_numpy() == pytest.approx(known.to_numpy())
@@ -162,12 +172,6 @@ def test_figures_are_stamped_whole_and_readable(study, name, request):
         (lambda found: evidence.quantity_rows(found, "sum"), "'sum'"),
         (lambda _: evidence.gather("published", ["gpt2", "gpt2-xl"]), "at least 6 .* 2 were"),
         (lambda _: evidence.gather("published", ["gpt5"]), "'gpt5'"),
-        (
-            lambda found: evidence.baseline_rows(
-                found.scores.regions[found.scores.regions["kind"] == "language model"]
-            ),
-            "random embeddings",
-        ),
     ],
 )
 def test_bad_input_is_one_sentence(printed, call, words):
@@ -205,3 +209,15 @@ def test_size_beside_depth_and_width_is_that_of_the_printed_regressions(printed)
         # A rescaled regressor keeps its p value.
         printed_p = stated[panel, "x3_n_hidden", "p"]
         assert table.loc[(quantity, "width"), "p"] == pytest.approx(printed_p, rel=0.4)
+
+
+def test_voxels_without_a_ceiling_are_not_divided(monkeypatch):
+    found = synthetic_layers.found(vectors=False)
+    by = np.where(np.arange(found.study.n_voxels) < 10, 0.0, 0.5)
+    monkeypatch.setattr(evidence, "LEAST_MODELS", 4)
+    monkeypatch.setattr(evidence, "voxel_scores", lambda *args, **options: found)
+    for name in ("reliability_map", "noise_ceiling"):
+        monkeypatch.setattr(f"brainalign.reliability.{name}", lambda study: xr.DataArray(by))
+    divided = evidence.gather("testbed").normalised
+    assert set(divided["divisor"]) == {evidence.ISC, evidence.CEILING}
+    assert np.isfinite(divided["score"]).all()

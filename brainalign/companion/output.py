@@ -207,8 +207,15 @@ def _cell(value: object, decimals: int, p_value: bool = False) -> tuple[str, boo
         return "yes" if value else "no", False
     if isinstance(value, Real):
         form = ",d" if isinstance(value, Integral) else f",.{decimals}f"
-        return format(value, form).replace("-", "−"), True
+        text = format(value, form).replace("-", "−")
+        # What is rounded to zero has no sign.
+        return text if re.search("[1-9]", text) else text.lstrip("−"), True
     return html.escape(str(value)), False
+
+
+def _heading(name: object) -> str:
+    """Name of a column, which may be broken, but not within a difference such as "L − R"."""
+    return html.escape(str(name)).replace(" − ", "\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}")
 
 
 def html_table(df, caption: str) -> str:
@@ -242,7 +249,7 @@ def html_table(df, caption: str) -> str:
     ]
     classes = [f'class="{kind}"' for kind in kinds]
     names = zip(df.columns, classes, strict=True)
-    head = "".join(f'<th scope="col" {kind}>{html.escape(str(name))}</th>' for name, kind in names)
+    head = "".join(f'<th scope="col" {kind}>{_heading(name)}</th>' for name, kind in names)
     rows = []
     for row in zip(*cells, strict=True):
         first, *others = [f"{kind}>{text}" for (text, _), kind in zip(row, classes, strict=True)]

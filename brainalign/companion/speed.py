@@ -150,8 +150,8 @@ def _about(results: dict[str, Any]) -> str:
     lines = [
         f"Measured on {results['date'][:10]}, in {results['seconds'] / 60:.0f} minutes, with "
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:.0f} GB of "
-        f"memory, {machine['system']}; {versions}. Other processes took {share:.0%} of the cores' "
-        f"time meanwhile. A product of two matrices of single precision (*sgemm*) ran at "
+        f"memory, {machine['system']}; {versions}. Other processes took {100 * share:.0f} % of the "
+        f"cores' time meanwhile. A product of two matrices of single precision (*sgemm*) ran at "
         f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s."
     ]
     if results["quick"]:

@@ -22,12 +22,14 @@ table { border-collapse: collapse; margin: .5rem 0; }
 table { font-size: .875rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 caption span { position: sticky; left: 0; display: inline-block; max-width: 88vw; }
-th, td { border-bottom: 1px solid #ccc; padding: .25rem .7rem; text-align: left; }
+th, td { border-bottom: 1px solid #ccc; padding: .25rem .5rem; text-align: left; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.text { min-width: 8rem; }
-td.short, th[scope="row"] { white-space: nowrap; }
+td.number, td.short, th[scope="row"] { white-space: nowrap; }
+th.text[scope="row"] { white-space: normal; min-width: 9rem; }
 @media (max-width: 600px) {
   th[scope="row"] { white-space: normal; min-width: 6rem; }
+  th.text[scope="row"] { min-width: 8rem; }
   th, td { padding: .25rem .45rem; }
 }
 thead th { border-bottom: 2px solid #666; }
