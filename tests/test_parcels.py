@@ -80,7 +80,7 @@ def test_threshold_of_28_models_is_the_papers():
 
 
 def test_published_values_give_what_is_printed():
-    found = parcel_slopes.evidence("published")
+    found = parcel_slopes.parcel_scores("published")
     rng = np.random.default_rng(0)
     fits = lateralization.hemisphere_fits(found.table, parcel_slopes.MEASURE, 100, rng)
     rows = comparison.compare(parcel_slopes.paper_rows(found.slopes, fits), True)
