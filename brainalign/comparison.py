@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,8 @@ def _text(value: Value) -> str:
         return "–"
     if _is_list(value):
         return " > ".join(value)
+    if isinstance(value, Integral):
+        return f"{value:,d}"
     return ("−" if value < 0 else "") + _short(abs(value))
 
 

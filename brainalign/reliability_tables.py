@@ -6,6 +6,7 @@ import xarray as xr
 from scipy import stats
 
 from brainalign import published
+from brainalign.comparison import Printed
 from brainalign.reliability import reliable_voxels
 from brainalign.reliability_summary import (
     LEAVE_ONE_OUT,
@@ -22,7 +23,7 @@ from brainalign.reliability_summary import (
     unit_means,
 )
 from brainalign.study import Study, hemispheres
-from brainalign.wording import interval, number
+from brainalign.wording import interval
 
 
 def area_table(found: StudyReliability) -> pd.DataFrame:
@@ -133,38 +134,37 @@ _PAPER_ROWS = {
 }
 
 
-def published_comparison(found: StudyReliability) -> pd.DataFrame | None:
-    """The paper's English listeners beside this study.
+def paper_rows(found: StudyReliability) -> list[Printed] | None:
+    """The paper's English listeners beside this study, by the paper's measure where it is at hand.
 
     Returns
     -------
-    pandas.DataFrame or None
-        Columns quantity, paper, and one for each measure at hand; None for a study of regions, to
-        which the paper has nothing to compare.
+    list of comparison.Printed or None
+        None for a study of regions, to which the paper has nothing to compare. The published map
+        must give the paper's numbers to the last digit; of other listeners only which side has
+        more reliable voxels is compared.
     """
     if found.study.of_regions:
         return None
     paper = published.isc_summary().set_index("lang").loc["en"]
-    quantile = found.reliable.attrs["quantile"]
-    maps = {found.measure: found.isc}
-    if found.halves is not None:
-        maps[SPLIT_HALVES] = found.halves.mean("split")
-    columns = {f"paper: {SPLIT_HALVES}": paper}
-    for name, isc in maps.items():
-        columns[f"here: {name}"] = _paper_quantities(
-            found.study, isc, reliable_voxels(isc, quantile)
-        )
-    rows = [
-        {"quantity": label}
-        | {name: _as_text(name_of, column[name_of]) for name, column in columns.items()}
-        for name_of, label in _PAPER_ROWS.items()
+    isc = found.isc if found.halves is None else found.halves.mean("split")
+    reliable = reliable_voxels(isc, found.reliable.attrs["quantile"])
+    here = _paper_quantities(found.study, isc, reliable)
+    rows = []
+    for name, label in _PAPER_ROWS.items():
+        count = name.startswith("n_")
+        values = (int(one[name]) if count else float(one[name]) for one in (paper, here))
+        rows.append(Printed(label, *values, tolerance=0 if count else 5e-5, signed=False))
+    sides = [
+        sorted(("left", "right"), key=lambda side, of=of: -of[f"n_reliable_code_{side[0].upper()}"])
+        for of in (paper, here)
     ]
-    return pd.DataFrame(rows)
+    return [*rows, Printed("reliable voxels, by side", *sides)]
 
 
-def _as_text(name: str, value: float) -> str:
-    """Counts with their thousands set apart, correlations with four digits."""
-    return f"{value:,.0f}" if name.startswith("n_") else number(value, 4)
+def is_the_papers(study: Study) -> bool:
+    """Whether a study brings the paper's own map of reliability."""
+    return study.reliability is not None
 
 
 def truth_comparison(found: StudyReliability) -> pd.DataFrame | None:

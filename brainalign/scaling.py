@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from brainalign import published
+from brainalign.comparison import Printed, of_fits
 from brainalign.errors import InputError
 from brainalign.statistics import MINIMUM_POINTS, LineFit, bootstrap_indices, fit_line
 from brainalign.wording import format_count, interval
@@ -209,39 +209,25 @@ def model_table(table: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def published_comparison(
-    table: pd.DataFrame, n_boot: int, rng: np.random.Generator
-) -> pd.DataFrame:
-    """The paper's correlations and slopes of the mean score, beside those found here.
+def paper_rows(table: pd.DataFrame) -> list[Printed]:
+    """The paper's correlations of the mean score with log parameters, beside those found here.
 
     Parameters
     ----------
-    table, n_boot, rng
-        As for `fit_scaling`.
+    table
+        A score table.
 
     Returns
     -------
-    pandas.DataFrame
-        One row for the whole brain and one for the reliable voxels.
+    list of comparison.Printed
+        r and p of the whole brain and of the reliable voxels.
     """
-    slopes = published.single_predictor_fits().set_index("dependent")["slope_per_decade"]
-    rows = []
-    for where, voxels, panel in [
-        ("whole brain", "all", "wb_mean"),
-        ("reliable voxels", "reliable", "rv_mean"),
-    ]:
-        fit = fit_scaling(table, voxels, n_boot, rng)
-        rows.append(
-            {
-                "where": where,
-                "r printed in the paper": published.printed_correlation(panel)["published_stat"],
-                "r found here": fit.r,
-                "slope of the paper's points": slopes[panel],
-                "slope per decade found here": fit.slope,
-                "95 % interval": interval(fit.slope_interval),
-            }
-        )
-    return pd.DataFrame(rows)
+    of = [("whole brain", "all", "wb_mean"), ("reliable voxels", "reliable", "rv_mean")]
+    fits = []
+    for where, voxels, panel in of:
+        rows = select(table, voxels)
+        fits.append((where, panel, fit_line(log_parameters(rows), rows["score"].to_numpy())))
+    return of_fits(fits)
 
 
 def ceiling_comparison(table: pd.DataFrame) -> pd.DataFrame | None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from tiny_reliability import STUDIES, summed_up
 
-from brainalign import published
+from brainalign import comparison
 from brainalign import reliability_tables as tables
 from brainalign.reliability import leave_one_out_isc, listener_isc, noise_ceiling
 from brainalign.reliability_summary import (
@@ -140,17 +140,19 @@ def test_planted_differences_stand_beside_those_found(found):
 
 
 def test_comparison_with_the_paper(found):
-    assert tables.published_comparison(found["regions"]) is None
-    table = tables.published_comparison(found["voxels"]).set_index("quantity")
-    assert list(table.columns) == [
-        "paper: prediction from the other half",
-        "here: leave-one-out ISC",
-        "here: prediction from the other half",
-    ]
-    paper = table["paper: prediction from the other half"]
-    assert paper["voxels"] == "25,870" and paper["threshold"] == "0.4873"
-    assert published.isc_summary().set_index("lang").loc["en", "n_reliable_code_L"] == 3297
-    assert paper["left (published rule)"] == "3,297"
+    assert tables.paper_rows(found["regions"]) is None
+    rows = tables.paper_rows(found["voxels"])
+    table = comparison.compare(rows, tables.is_the_papers(found["voxels"].study)).set_index("what")
+    assert table.loc["voxels", "paper"] == "25,870" and table.loc["threshold", "paper"] == "0.487"
+    assert table.loc["left (published rule)", "paper"] == "3,297"
+    assert table.loc["reliable voxels, by side", "paper"] == "left > right"
+    # Other listeners: counts are not compared, sides are.
+    verdicts = table["agrees"].to_dict()
+    assert verdicts.pop("reliable voxels, by side").startswith("order agrees")
+    assert set(verdicts.values()) == {"not compared"}
+    halves = found["voxels"].halves.mean("split")
+    mean = next(row.here for row in rows if row.what == "mean over voxels")
+    assert mean == pytest.approx(float(halves.mean()))
 
 
 def test_truth_beside_the_estimate(found):
@@ -185,7 +187,7 @@ def test_the_published_map(real_data):
     for region, value in {"BA44": 0.086, "BA45": 0.056, "BA47": 0.122, "AG_TPJ": 0.046,
                           "TP": 0.011, "aSTS": -0.069, "pSTS": -0.016}.items():  # fmt: skip
         assert recorded[f"difference_{region}"] == pytest.approx(value, abs=5e-4)
-    table = tables.published_comparison(summary)
-    paper, here = (table[name] for name in table.columns[1:])
-    assert paper.tolist() == here.tolist()
+    assert tables.is_the_papers(summary.study)
+    table = comparison.compare(tables.paper_rows(summary), published_points=True)
+    assert table["agrees"].tolist() == ["yes"] * (len(table) - 1) + ["order agrees"]
     assert "noise ceiling" not in tables.area_table(summary)

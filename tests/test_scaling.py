@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from synthetic_scores import SIZES, discourse_weight, reliable_voxels, simulated_scores, voxel_table
 
-from brainalign import published, scaling
+from brainalign import comparison, published, scaling
 from brainalign.errors import InputError
 from brainalign.scores import study_scores
 
@@ -93,11 +93,12 @@ def test_untrained_models_do_not_grow(simulated):
     assert abs(rows["untrained nano GPT-2, seed 0"]) < 0.1 * rows["all models"]
 
 
-def test_published_comparison_is_within_rounding():
-    rows = scaling.published_comparison(published.score_table(), 200, rng())
-    assert (rows["r printed in the paper"] - rows["r found here"]).abs().max() <= 0.006
-    ratio = rows["slope per decade found here"] / rows["slope of the paper's points"]
-    np.testing.assert_allclose(ratio, 1, atol=2e-3)
+def test_the_papers_points_give_what_it_prints():
+    rows = scaling.paper_rows(published.score_table())
+    assert [row.what for row in rows] == [
+        f"{where}: {what}" for where in ("whole brain", "reliable voxels") for what in "rp"
+    ]
+    assert (comparison.compare(rows, published_points=True)["agrees"] == "yes").all()
 
 
 def test_ceiling_is_the_planted_one(simulated):
