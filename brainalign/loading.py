@@ -23,14 +23,18 @@ from brainalign.models import (
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model: what is known of it, its fast tokenizer and its body, without output head."""
+    """A loaded model: what is known of it, its fast tokenizer and its body.
+
+    `head` turns final states into scores of the next token; None where it was not asked for.
+    """
 
     info: ModelInfo
     tokenizer: Any
     model: Any
+    head: Any = None
 
 
-def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
+def load_language_model(name: str, device: str = "cpu", head: bool = False) -> LanguageModel:
     """Load a language model with its tokenizer, in float32 and evaluation mode.
 
     Parameters
@@ -40,6 +44,8 @@ def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
         initialiser (`initializer_range`) from the seed in the name.
     device
         Torch device, such as "cpu" or "cuda:0".
+    head
+        Whether to load the output head, too.
 
     Returns
     -------
@@ -49,7 +55,8 @@ def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
     ------
     InputError
         For a baseline, an unknown name, a model that is not here while the hub cannot be reached,
-        weights that do not fill the architecture, or a tokenizer that loses text.
+        weights that do not fill the architecture, a tokenizer that loses text, or a model that
+        predicts no next word though its head is wanted.
     """
     if parse_baseline(name):
         raise InputError(f"Model {name!r} is a baseline and has no language model to load.")
@@ -57,7 +64,7 @@ def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
     folder = model_folder(base)
     with quiet_transformers():
         try:
-            tokenizer, model = _load(base, folder, seed)
+            tokenizer, model = _load(base, folder, seed, head)
         except (OSError, ValueError, ImportError) as error:
             if isinstance(error, InputError):
                 raise
@@ -65,25 +72,36 @@ def load_language_model(name: str, device: str = "cpu") -> LanguageModel:
         _check_tokenizer(name, tokenizer)
         info = describe(name)
     model.config.use_cache = False
-    return LanguageModel(info, tokenizer, model.eval().to(device))
+    model = model.eval().to(device)
+    if head:
+        return LanguageModel(info, tokenizer, model.base_model, model.get_output_embeddings())
+    return LanguageModel(info, tokenizer, model)
 
 
-def _load(base: str, folder: Path | None, seed: int | None) -> tuple[Any, Any]:
+def _load(base: str, folder: Path | None, seed: int | None, head: bool) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import (
+        AutoModel,
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        PreTrainedTokenizerFast,
+    )
 
     if folder is not None:
         require(folder, "tokenizer.json")
         # AutoTokenizer rebuilds some families' tokenizers and loses a word-level vocabulary.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        address, options = folder, {"local_files_only": True}
-    else:
-        address = repository(base)
-        options = {"revision": hub_commit(address), "trust_remote_code": False}
+    config, address, options = _configuration(base, folder)
+    if folder is None:
         tokenizer = AutoTokenizer.from_pretrained(address, **options)
-    config = AutoConfig.from_pretrained(address, **options)
     if config.is_encoder_decoder:
         raise InputError(f"Model {base!r} is an encoder-decoder; only single stacks are supported.")
+    if head and not _is_causal(config):
+        raise InputError(
+            f"Model {base!r} ({config.model_type}) predicts no next word; a causal language model "
+            "is expected."
+        )
+    architecture = AutoModelForCausalLM if head else AutoModel
     for field in ("activation_function", "hidden_act"):
         # The same function, which torch computes in one pass over memory instead of eight.
         if getattr(config, field, None) == "gelu_new":
@@ -91,8 +109,8 @@ def _load(base: str, folder: Path | None, seed: int | None) -> tuple[Any, Any]:
     if seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return tokenizer, AutoModel.from_config(config, dtype=torch.float32)
-    model, loading = AutoModel.from_pretrained(
+            return tokenizer, architecture.from_config(config, dtype=torch.float32)
+    model, loading = architecture.from_pretrained(
         address, config=config, dtype=torch.float32, output_loading_info=True, **options
     )
     # A pooler is no part of the hidden states; anything else missing would be random weights.
@@ -102,6 +120,49 @@ def _load(base: str, folder: Path | None, seed: int | None) -> tuple[Any, Any]:
             f"The weights of model {base!r} lack {len(missing)} tensors: {missing[0]}."
         )
     return tokenizer, model
+
+
+def _configuration(base: str, folder: Path | None) -> tuple[Any, Path | str, dict[str, Any]]:
+    """Configuration of a model, where its files are, and how they are opened."""
+    from transformers import AutoConfig
+
+    address, options = folder, {"local_files_only": True}
+    if folder is None:
+        address = repository(base)
+        options = {"revision": hub_commit(address), "trust_remote_code": False}
+    return AutoConfig.from_pretrained(address, **options), address, options
+
+
+def predicts_next_word(name: str) -> bool:
+    """Whether a language model is causal, so that it has an output head for the next word.
+
+    Models that fill in masked words have a causal class too, which nobody trained.
+
+    Parameters
+    ----------
+    name
+        A language model or its untrained variant.
+
+    Raises
+    ------
+    InputError
+        As `load_language_model`.
+    """
+    base, _ = split_name(check_name(name))
+    folder = model_folder(base)
+    try:
+        return _is_causal(_configuration(base, folder)[0])
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise not_loaded(name, folder, error) from error
+
+
+def _is_causal(config: Any) -> bool:
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not masked
 
 
 def _check_tokenizer(name: str, tokenizer: Any) -> None:

@@ -215,7 +215,7 @@ def _hidden_states(
     return [entry[0], *hidden] if add_embedding else list(hidden)
 
 
-def _find_blocks(model: Any) -> list[Any]:
+def find_blocks(model: Any) -> list[Any]:
     """Blocks of a model: its first list of as many modules as it has layers."""
     import torch
 
@@ -238,7 +238,7 @@ def _recorded(model: Any) -> Iterator[tuple[list, list]]:
     def after(_module, _args, output):
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    blocks = _find_blocks(model)
+    blocks = find_blocks(model)
     hooks = [block.register_forward_hook(after) for block in blocks]
     hooks += [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks[:1]]
     try:
