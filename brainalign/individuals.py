@@ -15,7 +15,7 @@ from brainalign.lateralization import hemisphere_table, measure_rows
 from brainalign.layer_choice import LayerRule, fold_scores
 from brainalign.published import SCORE_COLUMNS
 from brainalign.scaling import log_parameters
-from brainalign.scores import PUBLISHED
+from brainalign.scores import PUBLISHED, spread_models
 from brainalign.statistics import LineFit, bootstrap_indices, fit_line
 from brainalign.study import HemisphereRule, Study
 
@@ -25,7 +25,7 @@ FAMILIES = ("nano GPT-2", "nano Qwen2")
 #: the end of its name for each side.
 MEASURES = {"whole brain": "", "90th percentile": "p90"}
 SIDES = {"both": "mean", "L": "L", "R": "R", "L-R": "LmR"}
-DEFAULT_LISTENERS = 2
+DEFAULT_LISTENERS, DEFAULT_MODELS = 2, 6
 Fits = dict[str, dict[str, dict[str, LineFit]]]
 
 
@@ -55,10 +55,11 @@ class ListenerScores:
 
 
 def default_models() -> list[str]:
-    """The testbed's models of the two families that the paper scored individuals with."""
+    """Six of the testbed's models of the families that the paper scored individuals with."""
     from brainalign.models import describe, zoo_names
 
-    return [name for name in zoo_names() if describe(name).family in FAMILIES]
+    names = [name for name in zoo_names() if describe(name).family in FAMILIES]
+    return spread_models(names, DEFAULT_MODELS)
 
 
 def chosen_listeners(study: Study, n: int | None = None) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def listener_scores(
     study
         "published", or a study of `brainalign.studies`.
     models
-        Language models; None takes the paper's nine, or `default_models`.
+        Language models; None takes the paper's nine, or those of `default_models`.
     n
         The first so many listeners; None takes the paper's five, or two.
     layer_rule, hemispheres, settings, **options

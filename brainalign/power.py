@@ -31,20 +31,6 @@ PANELS = 4
 FEWEST_RUNS = 3
 
 
-def spread_models(names: Sequence[str], n: int) -> list[str]:
-    """So many of the models, evenly spaced in the order given, the first and the last among them.
-
-    Parameters
-    ----------
-    names
-        Smallest first.
-    n
-        How many; all where there are fewer.
-    """
-    places = np.linspace(0, len(names) - 1, min(n, len(names))).round().astype(int)
-    return [names[place] for place in places]
-
-
 def with_mean(folds: xr.DataArray) -> xr.DataArray:
     """Scores per region, and their mean as one more region, `ALL_REGIONS`.
 

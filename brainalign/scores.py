@@ -102,6 +102,20 @@ def default_controls(study: str, language: str = "en") -> list[str]:
     return [*learnt, *control_names()]
 
 
+def spread_models(names: Sequence[str], n: int) -> list[str]:
+    """So many of the models, evenly spaced in the order given, the first and the last among them.
+
+    Parameters
+    ----------
+    names
+        Smallest first.
+    n
+        How many; all where there are fewer.
+    """
+    places = np.linspace(0, len(names) - 1, min(n, len(names))).round().astype(int)
+    return [names[place] for place in places]
+
+
 def draws_line(study: str, models: Sequence[str] | None) -> bool:
     """Whether there are models enough for a line through their scores.
 

@@ -392,7 +392,7 @@ def test_the_lens_at_the_last_layer_is_the_output(study, read, family):
 def test_prediction_over_the_pooled_words(study, read):
     rd = read("gpt2")
     (one, *_) = contexts_of(study, rd)
-    ids = torch.tensor([one.ids])
+    ids = torch.tensor(one.ids)[None]
     with torch.no_grad():
         logits = rd.language_model.head(rd.model(ids).last_hidden_state)[0]
     surprise = torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:], reduction="none").numpy()

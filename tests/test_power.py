@@ -8,7 +8,7 @@ from scipy import stats
 from synthetic_folds import fold_scores
 from synthetic_scores import simulated_study
 
-from brainalign import comparison, plots_power, power
+from brainalign import comparison, plots_power, power, scores
 from brainalign.errors import InputError
 
 
@@ -100,8 +100,8 @@ def test_numbers_and_comparison(designs):
 
 def test_models_are_spread_over_sizes():
     names = [f"m{k}" for k in range(28)]
-    assert power.spread_models(names, 4) == ["m0", "m9", "m18", "m27"]
-    assert power.spread_models(names, 50) == names
+    assert scores.spread_models(names, 4) == ["m0", "m9", "m18", "m27"]
+    assert scores.spread_models(names, 50) == names
 
 
 def test_impossible_designs_are_refused(designs):
