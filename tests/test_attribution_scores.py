@@ -97,21 +97,22 @@ def test_blocks_are_moved_whole():
 
 def test_readouts_of_a_region_are_linear_in_its_voxels(made, read):
     x = [scan_features(read, contexts) for contexts in made.contexts]
-    found = readouts(made, x, 1, SETTINGS)
-    mask = region_mask(made.voxels, "AG_TPJ", "L")
     heads, _ = fit_heads(x, made.responses)
+    found = readouts(made, x, heads[1], 1, SETTINGS)
+    mask = region_mask(made.voxels, "AG_TPJ", "L")
     expected = heads[1].weights[:, mask].mean(1)
     np.testing.assert_allclose(found["region"][0], expected, rtol=1e-3, atol=1e-6)
     assert all(cotangents.shape == x[1].shape for cotangents in found.values())
     random = [name for name in found if "random" in name]
     assert len(random) == 2 and not np.allclose(*(found[name] for name in random))
-    pairs = paired_readouts(made, x, 1, SETTINGS)
+    pairs = paired_readouts(made, x, heads[1], 1, SETTINGS)
     assert all(halves.shape == (2, 2, x[1].shape[1]) for halves in pairs.values())
 
 
 def test_halves_share_what_the_region_follows_and_not_what_is_shuffled(made, read):
     x = [scan_features(read, contexts) for contexts in made.contexts]
-    pairs = paired_readouts(made, x, 0, replace(SETTINGS, n_voxels=8))
+    head = fit_heads(x, made.responses)[0][0]
+    pairs = paired_readouts(made, x, head, 0, replace(SETTINGS, n_voxels=8))
     r = {
         name: np.corrcoef(halves[0].ravel(), halves[1].ravel())[0, 1]
         for name, halves in pairs.items()
@@ -140,7 +141,8 @@ def test_attributions_are_kept_and_say_which_words_they_are_of(
         assert words[: len(one.words)].tolist() == one.words[::-1].tolist()
         assert (words[len(one.words) :] == -1).all()
     x = [scan_features(read, contexts) for contexts in made.contexts]
-    halves = paired_readouts(made, x, 0, SETTINGS)["region"]
+    head = fit_heads(x, made.responses)[0][0]
+    halves = paired_readouts(made, x, head, 0, SETTINGS)["region"]
     one, two = (
         gradient_times_input(read, made.contexts[0], half[:, None]).values for half in halves
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from brainalign.attribution.contexts import Context
+from brainalign.attribution.metrics import EDGES
 from brainalign.errors import InputError
 
 #: Parts of the words that are replaced (Proietti et al. 2025: the highest 1 %).
@@ -45,8 +46,9 @@ def highest_words(scores: np.ndarray, fraction: float) -> np.ndarray:
     return there & (ranks < wanted[:, None])
 
 
-def at_matched_distances(chosen: np.ndarray, there: np.ndarray, rng: np.random.Generator,
-                         edges: Sequence[int] = (0, 4, 16, 64, 256)) -> np.ndarray:  # fmt: skip
+def at_matched_distances(
+    chosen: np.ndarray, there: np.ndarray, rng: np.random.Generator, edges: Sequence[int] = EDGES
+) -> np.ndarray:
     """As many words drawn at random in every range of distances as were chosen there.
 
     Parameters

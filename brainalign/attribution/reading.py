@@ -112,7 +112,7 @@ def reading(language_model: LanguageModel, layer: int) -> Reading:
     try:
         out = layer_states(found, embeddings, torch.ones_like(ids))
         (gradient,) = torch.autograd.grad(out.square().sum(), embeddings)
-    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"Model {name!r} has no gradients through its token embeddings "
             f"({str(error).splitlines()[0]}); a model that takes inputs_embeds is expected."

@@ -9,7 +9,7 @@ import numpy as np
 from brainalign.attribution.heads import (
     Head,
     fit_head,
-    fit_heads,
+    region_cotangent,
     squared_error_cotangents,
 )
 from brainalign.attribution.material import (
@@ -25,7 +25,11 @@ SHIFT = 100
 
 
 def readouts(
-    made: Material, features: list[np.ndarray], fold: int, settings: AttributionSettings
+    made: Material,
+    features: list[np.ndarray],
+    head: Head,
+    fold: int,
+    settings: AttributionSettings,
 ) -> dict[str, np.ndarray]:
     """Cotangents of the brain's readouts of one fold, and of what they could be due to.
 
@@ -35,6 +39,8 @@ def readouts(
         From `material`.
     features
         One array (scan, feature) per fold.
+    head
+        Of the fold, from `heads.fit_heads`; all others take its penalty.
     fold
         The one that is read.
     settings
@@ -53,21 +59,20 @@ def readouts(
     x, y = features, made.responses
     region = region_mask(made.voxels, settings.region, settings.side)
     other = region_mask(made.voxels, settings.other_region, "both")
-    head = fit_heads(x, y)[0][fold]
     found = _error_readouts(made, head, x[fold], fold, rng)
 
     def mean_of(responses: list[np.ndarray], keep: np.ndarray, scans=None) -> np.ndarray:
         fitted = fit_head(x, [part[:, keep] for part in responses], fold, head.alpha, scans)
-        return fitted.weights.mean(1)[None]
+        return region_cotangent(fitted, np.ones(keep.sum(), dtype=bool))
 
     n_training = sum(len(part) for number, part in enumerate(x) if number != fold)
     found |= {
-        "region": mean_of(y, region),
+        "region": region_cotangent(head, region),
         "region: half 1": mean_of(made.halves[0], region),
         "region: half 2": mean_of(made.halves[1], region),
         "region: refit": mean_of(y, region, _drawn_blocks(n_training, rng)),
         "region: shifted": mean_of(_late(y), region),
-        "other": mean_of(y, other),
+        "other": region_cotangent(head, other),
     }
     for number in range(1, settings.n_random + 1):
         found[f"region: random {number}"] = mean_of([shuffle_blocks(k, rng) for k in y], region)
@@ -75,7 +80,11 @@ def readouts(
 
 
 def paired_readouts(
-    made: Material, features: list[np.ndarray], fold: int, settings: AttributionSettings
+    made: Material,
+    features: list[np.ndarray],
+    head: Head,
+    fold: int,
+    settings: AttributionSettings,
 ) -> dict[str, np.ndarray]:
     """Cotangents of single voxels, fitted to one half of the listeners and to the other.
 
@@ -84,7 +93,7 @@ def paired_readouts(
 
     Parameters
     ----------
-    made, features, fold, settings
+    made, features, head, fold, settings
         As for `readouts`.
 
     Returns
@@ -93,7 +102,6 @@ def paired_readouts(
         "region", "other", "region: shuffled", "region: shifted" -> (half, voxel, feature).
     """
     rng = np.random.default_rng([settings.seed, 3, fold])
-    alpha = fit_heads(features, made.responses)[0][fold].alpha
     region = _spread(region_mask(made.voxels, settings.region, settings.side), settings.n_voxels)
     other = _spread(region_mask(made.voxels, settings.other_region, "both"), settings.n_voxels)
     shuffled = [[shuffle_blocks(fold, rng) for fold in half] for half in made.halves]
@@ -106,7 +114,7 @@ def paired_readouts(
     return {
         name: np.stack(
             [
-                fit_head(features, [part[:, voxels] for part in half], fold, alpha).weights.T
+                fit_head(features, [part[:, voxels] for part in half], fold, head.alpha).weights.T
                 for half in halves
             ]
         )

@@ -13,7 +13,7 @@ import xarray as xr
 
 from brainalign.attribution.contexts import Context
 from brainalign.attribution.gradients import WordScores, gradient_times_input
-from brainalign.attribution.heads import fit_heads
+from brainalign.attribution.heads import Head, fit_heads
 from brainalign.attribution.material import AttributionSettings, Material, material
 from brainalign.attribution.next_word import Place, next_word_scores
 from brainalign.attribution.reading import Reading, reading, scan_features
@@ -92,14 +92,14 @@ def _compute(item: tuple) -> None:
     read = reading(load_language_model(model, head=causal), layer)
     made = material(loaded, read, settings)
     features = [scan_features(read, fold) for fold in made.contexts]
-    r = fit_heads(features, made.responses)[1].mean(1)
+    heads, r = fit_heads(features, made.responses)
     folds = []
     for fold in range(min(settings.n_folds, len(features))):
-        part = _brain_scores(read, made, features, fold, settings)
+        part = _brain_scores(read, made, features, heads[fold], fold, settings)
         if causal:
             part = xr.merge([part[["word", "run"]], _next_word(read, made.contexts[fold], part)])
         folds.append(part)
-    found = xr.concat(folds, "fold", join="outer").assign(r=("fold", r[: len(folds)]))
+    found = xr.concat(folds, "fold", join="outer").assign(r=("fold", r.mean(1)[: len(folds)]))
     found["word"] = found["word"].fillna(-1).astype(int)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
@@ -110,15 +110,16 @@ def _brain_scores(
     read: Reading,
     made: Material,
     features: list[np.ndarray],
+    head: Head,
     fold: int,
     settings: AttributionSettings,
 ) -> xr.Dataset:
     """Scores of the readouts of one fold, and the products of those of both halves."""
     contexts = made.contexts[fold]
-    wanted = readouts(made, features, fold, settings)
+    wanted = readouts(made, features, head, fold, settings)
     found = gradient_times_input(read, contexts, np.stack([*wanted.values()]))
     names, values, others = [*wanted], [found.values], [found.others]
-    for name, halves in paired_readouts(made, features, fold, settings).items():
+    for name, halves in paired_readouts(made, features, head, fold, settings).items():
         apart = gradient_times_input(read, contexts, halves.reshape(-1, 1, halves.shape[2]))
         one, two = np.split(apart.values, 2)
         names.append(f"shared: {name}")
