@@ -36,7 +36,7 @@ def test_nothing_is_missing(machine):
     assert re.fullmatch(
         r"  python +\d[\d.]+\n  brainalign +0\.1\n  numpy +2\.4\.6", section(text, "Versions")
     )
-    assert section(text, "Studies").count("at hand") == 3
+    assert section(text, "Studies").count("at hand") == 5
     assert "minilm" in section(text, "Language models")
 
 
@@ -45,7 +45,7 @@ def test_every_lack_has_its_command(machine):
     lack = [SimpleNamespace(size=1_000_000)]
     machine.setattr(registry, "missing_files", lambda study: lack if study == "alice" else [])
     text = doctor.doctor_text()
-    assert "alice           not at hand: data of alice (1 file, 1.0 MB)" in text
+    assert re.search(r"alice +not at hand: data of alice \(1 file, 1\.0 MB\)\n", text)
     assert text.split("To get what is missing:\n")[1].split("\n") == [
         "  brainalign fetch alice",
         f"  {models.MINILM_COMMAND}",
@@ -57,12 +57,12 @@ def test_damaged_files_are_not_missing(machine):
     machine.setattr(registry, "damaged_files", lambda study: found.get(study, []))
     text = doctor.doctor_text()
     assert re.search(r"alice +damaged: see below\n", text)
-    assert section(text, "Studies").count("at hand") == 2
+    assert section(text, "Studies").count("at hand") == 4
     assert text.endswith("\n\nDamaged files\n  " + "\n  ".join(found["alice"]))
     lack = [SimpleNamespace(size=1_000_000)]
     machine.setattr(registry, "missing_files", lambda study: lack if study == "alice" else [])
     text = doctor.doctor_text()
-    assert "alice           not at hand: data of alice (1 file, 1.0 MB)" in text
+    assert re.search(r"alice +not at hand: data of alice \(1 file, 1\.0 MB\)\n", text)
     assert found["alice"][0] in text and text.endswith("missing:\n  brainalign fetch alice")
 
 

@@ -14,30 +14,28 @@ if TYPE_CHECKING:
     from nibabel import Nifti1Image
 
 
-def read_mask(
-    path: Path, shape: tuple[int, int, int], affine: np.ndarray | None = None
+def read_image(
+    path: Path, shape: tuple[int, ...] | None = None, affine: np.ndarray | None = None
 ) -> "Nifti1Image":
-    """Read a mask into memory.
+    """Read an image into memory.
 
     Parameters
     ----------
     path
-        A NIfTI file of zeros and ones.
+        A NIfTI file.
     shape
-        The shape it must have, in voxels.
+        The shape it must have, in voxels; by default any.
     affine
         The affine it must have; by default any.
 
     Returns
     -------
     nibabel.Nifti1Image
-        uint8, with at least one voxel in it.
 
     Raises
     ------
     InputError
-        For a file that is truncated or no NIfTI image, that is on another grid, or that holds
-        something else than zeros and ones.
+        For a file that is truncated or no NIfTI image, or that is on another grid.
     """
     from nibabel import Nifti1Image
     from nibabel.filebasedimages import ImageFileError
@@ -48,7 +46,8 @@ def read_mask(
     try:
         image = Nifti1Image.from_filename(path)
         # Of another shape, nothing more is read.
-        values = np.asanyarray(image.dataobj) if image.shape == shape else None
+        wanted = shape is None or image.shape == shape
+        values = np.asanyarray(image.dataobj) if wanted else None
     except (*unreadable, OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read as a complete NIfTI image ({reason}).") from error
@@ -56,9 +55,38 @@ def read_mask(
         raise InputError(f"{path} has shape {image.shape}; {shape} is expected.")
     if affine is not None and not np.allclose(image.affine, affine):
         raise InputError(
-            f"{path} has the affine {image.affine.tolist()}; {affine.tolist()}, that of the brain "
-            "mask, is expected."
+            f"{path} has the affine {image.affine.tolist()}; {affine.tolist()} is expected."
         )
+    # The file need not stay where it is.
+    return Nifti1Image(np.array(values), image.affine, dtype=values.dtype)
+
+
+def read_mask(
+    path: Path, shape: tuple[int, int, int] | None = None, affine: np.ndarray | None = None
+) -> "Nifti1Image":
+    """Read a mask into memory.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file of zeros and ones.
+    shape, affine
+        As for `read_image`.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        uint8, with at least one voxel in it.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and for an image that holds something else than zeros and ones.
+    """
+    from nibabel import Nifti1Image
+
+    image = read_image(path, shape, affine)
+    values = np.asanyarray(image.dataobj)
     if not np.isin(values, (0, 1)).all() or not values.any():
         raise InputError(
             f"{path} holds values from {values.min():g} to {values.max():g}; a mask of zeros and "

@@ -1,0 +1,1 @@
+"""One concept as sentence, picture and word cloud: responses, published maps, a testbed."""
