@@ -163,15 +163,36 @@ def surface_figure(maps: BrainMaps) -> Figure:
     """
 
     def draw(figure: Figure, values: np.ndarray, colours: ScalarMappable, bottom: float) -> None:
-        height = figure.get_size_inches()[1]
-        on_surface = surface_values(np.clip(values, *colours.get_clim()), maps.study.mask)
-        for place, (name, (side, view)) in enumerate(SURFACES.items()):
-            box = (place / 4, bottom / height, 0.25, (ROW - 0.2) / height)
-            axes = figure.add_axes(box, projection="3d")
-            _draw_surface(axes, on_surface[side], side, view, colours)
-            figure.text(box[0] + 0.125, (bottom + ROW - 0.2) / height, name, size=11, ha="center")
+        surface_row(figure, maps.study.mask, values, colours, bottom)
 
     return _drawn(maps, draw)
+
+
+def surface_row(
+    figure: Figure, mask, values: np.ndarray, colours: ScalarMappable, bottom: float
+) -> None:
+    """Draw one map on the cortex, four views side by side; below a fifth of the range it is grey.
+
+    Parameters
+    ----------
+    figure
+        To draw on.
+    mask : nibabel image
+        Of the voxels.
+    values
+        Shape (voxel,).
+    colours
+        Colour map and range.
+    bottom
+        Of the row, in inches; it is `ROW` high.
+    """
+    height = figure.get_size_inches()[1]
+    on_surface = surface_values(np.clip(values, *colours.get_clim()), mask)
+    for place, (name, (side, view)) in enumerate(SURFACES.items()):
+        box = (place / 4, bottom / height, 0.25, (ROW - 0.2) / height)
+        axes = figure.add_axes(box, projection="3d")
+        _draw_surface(axes, on_surface[side], side, view, colours)
+        figure.text(box[0] + 0.125, (bottom + ROW - 0.2) / height, name, size=11, ha="center")
 
 
 def _draw_surface(

@@ -75,6 +75,11 @@ def critical_reading() -> pd.DataFrame:
     return read("critical_reading")
 
 
+def concepts() -> pd.DataFrame:
+    """What Ryskina et al. (2025) and their maps say: name, what, value, tolerance, source."""
+    return read("concepts")
+
+
 def isc_summary() -> pd.DataFrame:
     """Voxels, hemispheres and inter-subject correlation of the three languages."""
     return read("isc_summary")

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from brainalign.companion.parameters import read_schema, resolve
 from brainalign.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
+PUBLISHED = Path(__file__).parents[1] / "brainalign" / "published"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONGEST_CELL = 15
 # The interface of a page, one parameter on each line.
@@ -32,6 +34,7 @@ PAGES = {
     "power": ["testbed"],
     "robustness": ["published", "testbed"],
     "task_performance": ["published", "testbed"],
+    "semantic_consistency": ["concepts", "concepts-testbed"],
 }
 #: Language models on the published part of a page, and rows of its table, where it is not all 28.
 FEWER_MODELS = {"individuals": 9, "training_checkpoints": 9, "languages": None}
@@ -232,6 +235,23 @@ def test_one_model_of_measured_listeners(notebook, real_data, tmp_path, monkeypa
         assert abs(numbers[f"score_shifted_{region}"]) < 0.1
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 6 * 6
     assert len(list((tmp_path / "figures").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("notebook", [FOLDER / "semantic_consistency.ipynb"], indirect=True)
+def test_published_maps_of_consistency(notebook, real_data, tmp_path, monkeypatch):
+    changes = 'study = "concepts"\nn_null = 99'
+    numbers = executed(notebook, tmp_path, monkeypatch, changes)
+    counts = {"left": [24_272, 5_500, 1_380, 295], "right": [16_196, 1_784, 172, 14]}
+    for side, expected in counts.items():
+        assert [numbers[f"n_{side}_k{k}"] for k in (1, 2, 3, 4)] == expected
+    assert [numbers[f"n_roi_{label}"] for label in (1, 2, 3)] == [975, 675, 646]
+    selectivity = [numbers[f"selectivity_roi_{label}"] for label in (1, 2, 3)]
+    assert selectivity == pytest.approx([0.591, 0.128, -0.158], abs=6e-4)
+    assert numbers["r_probability_selectivity"] == pytest.approx(0.1325, abs=6e-5)
+    assert numbers["n_agree"] == 27 == len(pd.read_csv(PUBLISHED / "concepts.csv"))
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 3
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 4
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(

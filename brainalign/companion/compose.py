@@ -50,6 +50,21 @@ _SOURCES = {
         "Prince* in English (Li et al. 2022, *Scientific Data* 9, 530). The map of their "
         "reliability was published by Bonnasse-Gahot and Pallier (2024), not computed here.",
     ),
+    "concepts": (
+        "In the published maps of 17 people",
+        "note",
+        "Measured data, published maps",
+        "This part rests on **measured** brain responses of 17 people to 180 concepts (Pereira et al. "
+        "2018, *Nature Communications* 9, 963). The maps were published by Ryskina et al. (2025), "
+        "not computed here.",
+    ),
+    "concepts-testbed": (
+        "In simulated listeners to concepts",
+        "warning",
+        "Simulated data",
+        "This part shows **SIMULATED** brain responses: a program made them, with a known truth, "
+        "and nobody saw or read anything. The language model is real and was run to make it.",
+    ),
 }
 
 

@@ -14,6 +14,8 @@ _STUDIES = {
     "testbed": "simulated listeners with a known truth, made when asked for",
     "alice": "27 listeners to Alice in Wonderland, six regions",
     "petitprince-en": "Le Petit Prince in English: mask, words, published reliability map",
+    "concepts": "180 concepts in sentences, pictures, word clouds: published maps of 17 people",
+    "concepts-testbed": "simulated listeners to concepts with a known truth, made when asked for",
 }
 
 
