@@ -77,6 +77,16 @@ def _add_study_commands(command) -> None:
         "--dry-run", action="store_true", help="list files, sizes and licences; fetch nothing"
     )
     fetch.add_argument("--all", action="store_true", help="the large optional files, too")
+    fetch.add_argument(
+        "--subjects", nargs="+", default=[], help="responses of these subjects, or of all, too"
+    )
+    fetch.add_argument(
+        "--files", nargs="+", default=[], metavar="PATH", help="these, too; * is for anything"
+    )
+    fetch.add_argument("--mirror", metavar="URL", help="address that is asked for each file first")
+    fetch.add_argument(
+        "--jobs", type=_positive, default=4, help="files fetched side by side (default 4)"
+    )
     extract = command("extract", _extract, "read a study's text into language models")
     encode = command("encode", _encode, "scores of language models on a study")
     for parser in (extract, encode):
@@ -194,7 +204,15 @@ def _doctor(arguments: argparse.Namespace) -> None:
 def _fetch(arguments: argparse.Namespace) -> None:
     from brainalign.studies.fetching import fetch
 
-    fetch(arguments.study, dry_run=arguments.dry_run, optional=arguments.all)
+    fetch(
+        arguments.study,
+        dry_run=arguments.dry_run,
+        optional=arguments.all,
+        subjects=arguments.subjects,
+        paths=arguments.files,
+        mirror=arguments.mirror,
+        jobs=arguments.jobs,
+    )
 
 
 def _settings(arguments: argparse.Namespace, *names: str) -> dict:

@@ -191,10 +191,13 @@ def test_fetch(capsys, monkeypatch):
         lambda *given, **options: calls.append((given, options)),
     )
     assert call(capsys, "fetch", "alice", "--dry-run") == (0, "", "")
-    assert call(capsys, "fetch", "petitprince-en", "--all")[0] == 0
+    given = ["--all", "--subjects", "EN057", "EN058", "--files", "stimuli/*", "--jobs", "2"]
+    assert call(capsys, "fetch", "petitprince-en", *given, "--mirror", "https://lab")[0] == 0
+    none = {"subjects": [], "paths": [], "mirror": None, "jobs": 4}
+    some = {"subjects": ["EN057", "EN058"], "paths": ["stimuli/*"], "mirror": "https://lab"}
     assert calls == [
-        (("alice",), {"dry_run": True, "optional": False}),
-        (("petitprince-en",), {"dry_run": False, "optional": True}),
+        (("alice",), {"dry_run": True, "optional": False} | none),
+        (("petitprince-en",), {"dry_run": False, "optional": True, "jobs": 2} | some),
     ]
 
 

@@ -1,40 +1,45 @@
-"""Download the files of a study: each is checked before it gets its name, and continued if cut."""
+"""Fetch the files of a study: which ones, into which folder, side by side."""
 
-import os
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, BinaryIO
+from threading import Lock
+from typing import Any
 
 from brainalign.errors import InputError
 from brainalign.parallel import progress
+from brainalign.studies.downloading import Call, Unreachable, bytes_at, download, part_path
 from brainalign.studies.registry import (
+    LANGUAGES,
     DataFile,
+    corpus_files,
     data_files,
-    difference,
-    fetch_command,
     local_path,
     optional_files,
+    response_files,
+    subject_names,
     target_folder,
     verified_path,
 )
 
-# A file from this size on, in bytes, has a progress bar of its own.
-_LARGE = 1_000_000
-# No more than this is fetched of a file whose size is unknown.
-_LARGEST = 1_000_000_000
-_TIMEOUT = 60
-
 
 def fetch(
-    study: str, dry_run: bool = False, say: Callable[[str], Any] = print, optional: bool = False
+    study: str,
+    dry_run: bool = False,
+    say: Callable[[str], Any] = print,
+    optional: bool = False,
+    subjects: Sequence[str] = (),
+    paths: Sequence[str] = (),
+    mirror: str | None = None,
+    jobs: int = 4,
 ) -> None:
     """Fetch the files of a study that are not at hand.
 
     A file gets its name only when its checksum is right. What has come of an interrupted one is
-    kept beside it as `<name>.part`, and the rest is asked for next time.
+    kept beside it as `<name>.part`, and the rest is asked for next time. Proxies are those of the
+    variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 
     Parameters
     ----------
@@ -46,51 +51,162 @@ def fetch(
         Called with each line of text.
     optional
         Whether to fetch the optional files as well.
+    subjects
+        Whose preprocessed responses to fetch as well, such as "EN057"; "all" stands for everybody.
+    paths
+        Which other files to fetch as well: paths at the source, in which `*` stands for anything.
+    mirror
+        Address to be asked first, with the files at `<collection>/<path>`.
+    jobs
+        Files that are fetched side by side.
 
     Raises
     ------
     InputError
-        For an unknown study, a file at hand that is not what it should be, a file that cannot be
-        fetched, and a folder that cannot be written to or that another call is writing to.
+        For an unknown study, subject or file, a file at hand that is not what it should be, a file
+        that cannot be fetched, a disk with too little space, and a folder that cannot be written to
+        or that another call is writing to.
     """
-    from brainalign.studies import study_names
-
-    if study not in study_names():
-        raise InputError(f"Unknown study {study!r}; known studies are {', '.join(study_names())}.")
-    files = data_files(study) + (optional_files(study) if optional else [])
-    absent = [file for file in files if not local_path(file).is_file()]
-    for file in files:
-        if file not in absent:
+    if mirror and not mirror.startswith(("http://", "https://")):
+        raise InputError(
+            f"The mirror is {mirror!r}; an address with http:// or https:// is expected."
+        )
+    files = _wanted(study, optional, subjects, paths)
+    at_hand = {file for file in files if local_path(file).is_file()}
+    absent = [file for file in files if file not in at_hand]
+    for file in progress(files, desc="checking", unit="file"):
+        if file in at_hand:
             verified_path(file)
     if dry_run:
         for file in files:
-            state = "to be fetched" if file in absent else "at hand"
+            state = "at hand" if file in at_hand else "to be fetched"
             say(f"{state}  {_size(file)}  {file.licence}  {file.collection}/{file.path}")
     say(_summary(study, files, absent))
     if absent and not dry_run:
-        _download_all(study, absent, target_folder())
+        _download_all(study, absent, target_folder(), mirror, jobs)
 
 
-def _download_all(study: str, files: list[DataFile], folder: Path) -> None:
-    """Fetch files of a study into a folder, unless another process is doing so."""
+def _wanted(
+    study: str, optional: bool, subjects: Sequence[str], paths: Sequence[str]
+) -> list[DataFile]:
+    """Files that a call asks for, each once."""
+    from brainalign.studies import study_names
+
+    known = dict.fromkeys([*study_names(), *LANGUAGES])
+    if study not in known:
+        raise InputError(f"Unknown study {study!r}; known studies are {', '.join(known)}.")
+    files = data_files(study) + (optional_files(study) if optional else [])
+    everything = [*data_files(study), *optional_files(study), *corpus_files(study)]
+    if subjects:
+        # Files at the top describe the corpus and whom it was recorded from.
+        files += [file for file in corpus_files(study) if "/" not in file.path]
+        for subject in _subjects(study, subjects):
+            files += response_files(study, subject)
+    for path in paths:
+        found = [file for file in everything if fnmatchcase(file.path, path)]
+        if not found:
+            raise InputError(
+                f"Study {study!r} has no file {path!r}; "
+                f"`brainalign fetch {study} --files '*' --dry-run` lists all."
+            )
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _subjects(study: str, named: Sequence[str]) -> list[str]:
+    """Subjects by the names that the corpus has for them, with or without "sub-"."""
+    known = subject_names(study)
+    if not known:
+        raise InputError(f"Study {study!r} has no files of single subjects to choose from.")
+    names = [name.removeprefix("sub-") for name in named]
+    if unknown := [name for name in names if name not in (*known, "all")]:
+        raise InputError(
+            f"Study {study!r} has no subject {unknown[0]!r}; it has {', '.join(known)}."
+        )
+    return known if "all" in names else names
+
+
+def _download_all(
+    study: str, files: list[DataFile], folder: Path, mirror: str | None, jobs: int
+) -> None:
+    """Fetch files of a study into a folder, unless another process is writing to it."""
     from filelock import FileLock, Timeout
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Two processes would append to the same partial file.
-        with FileLock(folder / f".fetch-{study}.lock", timeout=0):
-            for file in progress(files, desc=study, unit="file"):
-                download(file, folder / file.collection / file.path)
+        # Two processes would append to the same partial file; studies have files in common.
+        with FileLock(folder / ".fetch.lock", timeout=0):
+            _check_space(files, folder)
+            _download_side_by_side(study, files, folder, mirror, jobs)
     except Timeout as error:
         raise InputError(
-            f"Another `brainalign fetch {study}` is writing to {folder}; call it again when that "
-            "one has ended."
+            f"Another `brainalign fetch` is writing to {folder}; call it again when that one has "
+            "ended."
         ) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise InputError(
             f"{folder} cannot take the files of study {study!r} ({error.strerror}: "
             f"{error.filename}); move what is in the way, or set BRAINALIGN_DATA to another folder."
         ) from error
+
+
+def _target(file: DataFile, folder: Path) -> Path:
+    return folder / file.collection / file.path
+
+
+def _check_space(files: list[DataFile], folder: Path) -> None:
+    """Refuse what would not fit on the disk; files of unknown size do not count."""
+    known = [file for file in files if file.size is not None]
+    needed = sum(file.size - bytes_at(part_path(_target(file, folder))) for file in known)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{folder} has {free:,} bytes free; {needed:,} are to be fetched: make room, or set "
+            "BRAINALIGN_DATA to another folder."
+        )
+
+
+def _download_side_by_side(
+    study: str, files: list[DataFile], folder: Path, mirror: str | None, jobs: int
+) -> None:
+    """Fetch all files that can be had; where no server answers, stop at once."""
+    targets, lock = [_target(file, folder) for file in files], Lock()
+    total = sum(file.size or 0 for file in files)
+    begun = sum(bytes_at(part_path(target)) for target in targets)
+    with (
+        progress(None, desc=study, total=total, initial=begun, unit="B", unit_scale=True) as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+
+        def count(n_bytes: int) -> None:
+            with lock:
+                bar.update(n_bytes)
+
+        call = Call(mirror, count)
+        futures = [
+            pool.submit(download, file, target, call)
+            for file, target in zip(files, targets, strict=True)
+        ]
+        try:
+            failures = [error for future in futures if (error := _failure(future))]
+        except BaseException:
+            call.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    if len(failures) > 1:
+        raise InputError(
+            f"{len(failures)} of {len(files)} files cannot be fetched, such as this: {failures[0]}"
+        )
+    if failures:
+        raise failures[0]
+
+
+def _failure(future: Future) -> InputError | None:
+    """Why one file cannot be had; raises what keeps the others from coming as well."""
+    error = future.exception()
+    if error and (isinstance(error, Unreachable) or not isinstance(error, InputError)):
+        raise error
+    return error
 
 
 def _size(file: DataFile) -> str:
@@ -109,97 +225,3 @@ def _summary(study: str, files: list[DataFile], absent: list[DataFile]) -> str:
         f"{len(absent)} to be fetched into {target_folder()}, {size}" if absent else "all at hand"
     )
     return f"Study {study!r}: {len(files)} file(s), {left}.{about}"
-
-
-def download(file: DataFile, target: Path) -> None:
-    """Fetch one file, or the rest of it, and give it its name when its checksum is right.
-
-    Parameters
-    ----------
-    file
-        What to fetch.
-    target
-        Where to put it; what has come so far lies at `<target>.part`.
-
-    Raises
-    ------
-    InputError
-        Where the server cannot be reached or sends something else.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with open(part, "ab") as stream:
-            if file.size is None or stream.tell() < file.size:
-                _append(file, stream)
-    except BaseException:
-        if part.is_file() and not part.stat().st_size:
-            part.unlink()
-        raise
-    if wrong := difference(file, part):
-        part.unlink()
-        raise InputError(f"{file.url} {wrong}; what came has been deleted.")
-    os.replace(part, target)
-
-
-@dataclass(frozen=True)
-class _Capped:
-    """An open file that takes no more bytes than the file to be fetched should have."""
-
-    file: DataFile
-    stream: BinaryIO
-
-    def write(self, chunk: bytes) -> None:
-        most = _LARGEST if self.file.size is None else self.file.size
-        if self.stream.tell() + len(chunk) > most:
-            _empty(self.stream)
-            raise InputError(
-                f"{self.file.url} has more than the {most:,} bytes that are expected; what came "
-                "has been deleted."
-            )
-        self.stream.write(chunk)
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-
-def _append(file: DataFile, stream: BinaryIO) -> None:
-    """Append to an open file what it lacks."""
-    from pooch import HTTPDownloader
-
-    start = stream.tell()
-    # Text that a server compresses on the way cannot be continued at a byte.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    large = file.size is None or file.size >= _LARGE
-    downloader = HTTPDownloader(
-        progressbar=large and sys.stderr.isatty(),
-        timeout=_TIMEOUT,
-        headers=headers,
-        hooks={"response": partial(_start_over, stream)},
-    )
-    try:
-        downloader(file.url, _Capped(file, stream), None)
-    except OSError as error:
-        # Errors of the disk have a number, those of the network (requests) have none.
-        if error.errno is not None:
-            raise
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        # 416: there is nothing left to send.
-        if status != 416:
-            raise InputError(
-                f"{file.url} cannot be fetched ({type(error).__name__}"
-                f"{f' {status}' if status else ''}); `{fetch_command(file)}` continues where this "
-                "one stopped."
-            ) from error
-
-
-def _start_over(part: BinaryIO, response: Any, **_: Any) -> None:
-    """Drop what is there when a server answers with the whole file instead of the rest."""
-    if response.status_code == 200:
-        _empty(part)
-
-
-def _empty(stream: BinaryIO) -> None:
-    # Without the first step, `tell` would go on counting from where it was.
-    stream.seek(0)
-    stream.truncate()

@@ -1,13 +1,16 @@
 """Files that studies need: where they lie and what they must be.
 
 The tables below `files/` name every file with its size, checksum, source, licence and citation.
-Files are looked for below the folder `BRAINALIGN_DATA` and in the user's cache, at
-`<collection>/<path at the source>`.
+`ds003643.csv.gz` lists the corpus of *Le Petit Prince* (Li et al. 2022): all files of release 2.0.7
+on OpenNeuro, commit c0766f4b53f37ed44fbb4e044b53530caf354814. Files are looked for below the folder
+`BRAINALIGN_DATA` and in the user's cache, at `<collection>/<path at the source>`.
 """
 
 import csv
+import gzip
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +20,16 @@ from brainalign.files import PACKAGE, file_sha256
 
 TABLES = PACKAGE / "studies" / "files"
 GIT_BLOB = "git-blob-sha1"
+#: Corpus of *Le Petit Prince*, and the label that each study's language has in its paths.
+CORPUS = "ds003643"
+LANGUAGES = {"petitprince-en": "EN", "petitprince-fr": "FR", "petitprince-cn": "CN"}
+# The English word table comes with another collection.
+_WORD_TABLES = [f"annotation/{name}/lpp{name}_word_information.csv" for name in ("FR", "CN")]
+# A release's files by path, with colons for slashes; it finds those that were renamed as well.
+_RELEASE = f"https://openneuro.org/crn/datasets/{CORPUS}/snapshots/2.0.7/files/"
+# An archive of public repositories, which gives out contents by their checksums.
+_ARCHIVE = "https://archive.softwareheritage.org/api/1/content/"
+_ARCHIVE_NAMES = {"sha256": "sha256", GIT_BLOB: "sha1_git"}
 
 
 @dataclass(frozen=True)
@@ -32,13 +45,17 @@ class DataFile:
     size : int or None
         In bytes; None where the source does not state it.
     checksum : str
-        "sha256:..." or "git-blob-sha1:...", the latter as git names the file.
+        "sha256:...", "md5:..." or "git-blob-sha1:...", the latter as git names the file.
     url : str
-        Address at a fixed commit.
+        Address at a fixed commit or version.
     licence, citation : str
         Of the collection.
-    optional : bool
-        Whether the study can be loaded without it.
+    option : str
+        Option of `brainalign fetch` that asks for it; empty where the study needs it.
+    mirrors : tuple of str
+        Addresses to ask when the first one does not give the file.
+    subject : str or None
+        Whom it was recorded from.
     """
 
     study: str
@@ -49,44 +66,118 @@ class DataFile:
     url: str
     licence: str
     citation: str
-    optional: bool = False
+    option: str = ""
+    mirrors: tuple[str, ...] = ()
+    subject: str | None = None
 
 
 def _read_table(name: str) -> list[dict[str, str]]:
-    with open(TABLES / name, encoding="utf-8", newline="") as stream:
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(TABLES / name, "rt", encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
 @cache
+def _collections() -> dict[str, dict[str, str]]:
+    return {row["collection"]: row for row in _read_table("collections.csv")}
+
+
+@cache
 def _registry() -> tuple[DataFile, ...]:
-    sources = {row["collection"]: row for row in _read_table("collections.csv")}
     files = []
     for row in _read_table("files.csv"):
-        source = sources[row["collection"]]
-        files.append(
-            DataFile(
-                study=row["study"],
-                collection=row["collection"],
-                path=row["path"],
-                size=int(row["size"]) if row["size"] else None,
-                checksum=row["checksum"],
-                url=source["url"] + row["path"],
-                licence=source["licence"],
-                citation=source["citation"],
-                optional=row["optional"] == "yes",
+        source = _collections()[row["collection"]]
+        algorithm, _, digits = row["checksum"].partition(":")
+        for study in row["study"].split():
+            files.append(
+                DataFile(
+                    study=study,
+                    collection=row["collection"],
+                    path=row["path"],
+                    size=int(row["size"]) if row["size"] else None,
+                    checksum=row["checksum"],
+                    url=source["url"] + row["path"],
+                    licence=source["licence"],
+                    citation=source["citation"],
+                    option=row["option"],
+                    mirrors=(f"{_ARCHIVE}{_ARCHIVE_NAMES[algorithm]}:{digits}/raw/",),
+                )
             )
-        )
     return tuple(files)
+
+
+@cache
+def _corpus(study: str) -> tuple[DataFile, ...]:
+    language = LANGUAGES.get(study)
+    rows = _read_table(f"{CORPUS}.csv.gz") if language else []
+    labels = [re.search("(?:sub-|lpp)([A-Z]{2})", row["path"]) for row in rows]
+    return tuple(
+        _corpus_file(study, row)
+        for row, label in zip(rows, labels, strict=True)
+        if not label or label[1] == language
+    )
+
+
+def _corpus_file(study: str, row: dict[str, str]) -> DataFile:
+    source, path = _collections()[CORPUS], row["path"]
+    mirrors = [_RELEASE + path.replace("/", ":")]
+    if row["earlier_path"]:
+        # Its version was noted under the name that it was uploaded with.
+        earlier = f"{row['earlier_path']}?versionId={row['earlier_version']}"
+        mirrors.insert(0, source["url"] + earlier)
+    subject = re.match(r"(derivatives/)?sub-(\w+)/", path)
+    option = f"--subjects {subject[2]}" if subject and subject[1] else f"--files {path}"
+    if path in _WORD_TABLES:
+        option = ""
+    return DataFile(
+        study=study,
+        collection=CORPUS,
+        path=path,
+        size=int(row["size"]),
+        checksum=f"md5:{row['md5']}",
+        url=source["url"] + path + (f"?versionId={row['version']}" if row["version"] else ""),
+        licence=source["licence"],
+        citation=source["citation"],
+        option=option,
+        mirrors=tuple(mirrors),
+        subject=subject[2] if subject else None,
+    )
+
+
+def corpus_files(study: str) -> list[DataFile]:
+    """Files of the corpus that belong to a study's language or to all three, by path.
+
+    Empty for a study that is not part of the corpus.
+    """
+    return list(_corpus(study))
+
+
+def subject_names(study: str) -> list[str]:
+    """Listeners whose preprocessed responses the corpus has, such as "EN057"; sorted."""
+    files = corpus_files(study)
+    return sorted({file.subject for file in files if file.option.startswith("--subjects")})
+
+
+def response_files(study: str, subject: str) -> list[DataFile]:
+    """Preprocessed responses of a listener, in the order of the nine sections of the story.
+
+    The run labels count what the scanner recorded; sorted, they are in the order of the sections.
+    """
+    wanted = f"--subjects {subject}"
+    return sorted(
+        (file for file in corpus_files(study) if file.option == wanted), key=lambda file: file.path
+    )
 
 
 def data_files(study: str) -> list[DataFile]:
     """Files that a study cannot do without; none for a study that is generated."""
-    return [file for file in _registry() if file.study == study and not file.optional]
+    files = [file for file in _registry() if file.study == study]
+    return [file for file in (*files, *corpus_files(study)) if not file.option]
 
 
 def optional_files(study: str) -> list[DataFile]:
     """Files that add to a study, too large to be fetched unasked."""
-    return [file for file in _registry() if file.study == study and file.optional]
+    return [file for file in _registry() if file.study == study and file.option]
 
 
 def terms(study: str) -> tuple[str, str]:
@@ -148,15 +239,18 @@ def file_checksum(path: Path, algorithm: str) -> str:
     path
         File to read.
     algorithm
-        "sha256" or "git-blob-sha1": SHA-1 of `blob <size>`, a zero byte and the content, by which
-        git names a file.
+        "sha256", "md5" or "git-blob-sha1": SHA-1 of `blob <size>`, a zero byte and the content, by
+        which git names a file.
     """
-    if algorithm != GIT_BLOB:
-        return f"sha256:{file_sha256(path)}"
-    header = f"blob {path.stat().st_size}\0".encode()
+    if algorithm == "sha256":
+        return f"{algorithm}:{file_sha256(path)}"
+    digest = hashlib.md5(usedforsecurity=False)
+    if algorithm == GIT_BLOB:
+        header = f"blob {path.stat().st_size}\0".encode()
+        digest = hashlib.sha1(header, usedforsecurity=False)
     with open(path, "rb") as stream:
-        digits = hashlib.file_digest(stream, lambda: hashlib.sha1(header)).hexdigest()
-    return f"{GIT_BLOB}:{digits}"
+        digits = hashlib.file_digest(stream, lambda: digest).hexdigest()
+    return f"{algorithm}:{digits}"
 
 
 def _wrong_size(file: DataFile, path: Path) -> str | None:
@@ -177,7 +271,7 @@ def difference(file: DataFile, path: Path) -> str | None:
 
 def fetch_command(file: DataFile) -> str:
     """The command that fetches a file."""
-    return f"brainalign fetch {file.study}{' --all' if file.optional else ''}"
+    return f"brainalign fetch {file.study} {file.option}".rstrip()
 
 
 def _replaceable(file: DataFile, path: Path, wrong: str) -> str:
