@@ -107,8 +107,8 @@ def test_tables():
         name, digits = file.checksum.removeprefix("git-blob-").split(":")
         assert mirror.endswith(f"/{'sha1_git' if name == 'sha1' else name}:{digits}/raw/")
     studies = {file.study for file in files}
-    assert studies == {"alice", *registry.LANGUAGES}
-    assert {"alice", "petitprince-en"} <= studies & set(study_names())
+    assert studies == {"alice", "concepts", *registry.LANGUAGES}
+    assert {"alice", "concepts", "petitprince-en"} <= studies & set(study_names())
     assert data_files("testbed") == optional_files("testbed") == []
     for study in registry.LANGUAGES:
         assert len(data_files(study)) == 13 and len(optional_files(study)) == 10
