@@ -29,6 +29,7 @@ PAGES = {
     "training_checkpoints": ["published", "testbed"],
     "languages": ["published", "testbed"],
     "roi_slopes": ["published", "testbed"],
+    "attribution": ["testbed"],
     "power": ["testbed"],
     "robustness": ["published", "testbed"],
     "task_performance": ["published", "testbed"],
@@ -241,6 +242,8 @@ def test_one_model_of_measured_listeners(notebook, real_data, tmp_path, monkeypa
         ("individuals", "listeners = 99", "listeners is 99; study 'testbed' has 8"),
         ("roi_slopes", 'regions = ["TP", "V1"]', "Region 'V1' has no voxels on both sides"),
         ("power", 'regions = ["V1"]', "Region 'V1' has no voxels on both sides"),
+        ("attribution", 'region = "V1"', "Region 'V1' has no voxels on side 'L'"),
+        ("attribution", "n_context = 200", "the model has 128 positions for text"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_encoded(
