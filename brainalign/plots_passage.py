@@ -53,8 +53,7 @@ _BOXES = {
 
 def _checked(words: pd.DataFrame) -> pd.DataFrame:
     """The words, when there are shares and all of them can be drawn."""
-    for column in TASKS:
-        rows_with(words, COLUMNS, column)
+    rows_with(words, COLUMNS, "brain")
     given = words[list(TASKS)].to_numpy(float)
     low, high = np.nanmin(given), np.nanmax(given)
     if low < 0 or not 0 < high <= 1:
@@ -67,6 +66,11 @@ def _checked(words: pd.DataFrame) -> pd.DataFrame:
             f"cue is {sorted(map(repr, unknown))}; one of {['', *_BOXES]} is expected."
         )
     return words.reset_index(drop=True)
+
+
+def _tasks(words: pd.DataFrame) -> dict[str, str]:
+    """Columns with shares, and their names: encoders predict no next word."""
+    return {column: name for column, name in TASKS.items() if words[column].notna().any()}
 
 
 def _width(word: str) -> float:
@@ -139,10 +143,8 @@ def _draw_bars(axes: Axes, place: pd.DataFrame) -> None:
 
 def _legend(words: pd.DataFrame) -> dict[str, Patch]:
     """What the passage has, bars first."""
-    handles = {
-        "brain alignment (above)": Patch(**_BARS["brain"]),
-        "next word (below)": Patch(**_BARS["next_word"]),
-    }
+    names = {"brain": "brain alignment (above)", "next_word": "next word (below)"}
+    handles = {names[column]: Patch(**_BARS[column]) for column in _tasks(words)}
     if words["pooled"].any():
         handles["pooled by the readout"] = Patch(color=POOLED_SHADE)
     for cue in [cue for cue in _BOXES if cue in set(words["cue"])]:
@@ -158,7 +160,7 @@ def passage_figure(words: pd.DataFrame, source: str, note: str) -> Figure:
     ----------
     words
         One row per word, in order. Columns word; brain and next_word (its share of |attribution|, 0
-        to 1, NaN for none); cue ("", "scene" or "goal"); pooled (whether it is among the words of
+        to 1, NaN for none, or for all of a model that predicts no next word); cue ("", "scene" or "goal"); pooled (whether it is among the words of
         the scans that the readout pools).
     source
         Whose responses these are, for the stamp.
@@ -195,8 +197,8 @@ def passage_figure(words: pd.DataFrame, source: str, note: str) -> Figure:
 
 def _together(words: pd.DataFrame, which: pd.Series) -> str:
     """What some of the words carry for both tasks: "46.0 % for the brain and 80.0 % for …"."""
-    brain, following = (number(100 * words.loc[which, column].sum(), 1) for column in TASKS)
-    return f"{brain} % for the brain and {following} % for the next word"
+    sums = {name: words.loc[which, column].sum() for column, name in _tasks(words).items()}
+    return " and ".join(f"{number(100 * part, 1)} % for the {name}" for name, part in sums.items())
 
 
 def _named(words: pd.DataFrame, column: str) -> str:
@@ -208,21 +210,20 @@ def _named(words: pd.DataFrame, column: str) -> str:
 def passage_alt(words: pd.DataFrame, source: str) -> str:
     """What `passage_figure` shows, in sentences with its numbers."""
     words = _checked(words)
-    ranked = {column: words.dropna(subset=column).nlargest(HIGHEST, column) for column in TASKS}
-    most = [f"{name} {_named(ranked[column], column)}" for column, name in TASKS.items()]
-    shared = len(ranked["brain"].index.intersection(ranked["next_word"].index))
+    tasks = _tasks(words)
+    ranked = {column: words.dropna(subset=column).nlargest(HIGHEST, column) for column in tasks}
+    most = [f"{name} {_named(ranked[column], column)}" for column, name in tasks.items()]
+    bars, both = "a bar above each for brain alignment", ""
+    if "next_word" in tasks:
+        shared = len(ranked["brain"].index.intersection(ranked["next_word"].index))
+        bars += " and one below for next-word prediction"
+        both = f"; the {HIGHEST} highest for each have {shared} in common"
     pooled, cues = words["pooled"].astype(bool), words["cue"] != ""
     parts = [
         f"The {which.sum()} words that {do} carry {_together(words, which)}."
         for which, do in [(pooled, "the readout pools"), (cues, "set scene or goal")]
         if which.any()
     ]
-    return " ".join(
-        [
-            opening(source),
-            f"A passage of {len(words)} words, a bar above each for brain alignment and one below for "
-            f"next-word prediction. Highest for the {'; for the '.join(most)}; the {HIGHEST} highest "
-            f"for each have {shared} in common.",
-            *parts,
-        ]
-    )
+    highest = f"Highest for the {'; for the '.join(most)}{both}."
+    passage = f"A passage of {len(words)} words, {bars}."
+    return " ".join([opening(source), passage, highest, *parts])

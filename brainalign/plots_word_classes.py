@@ -126,7 +126,7 @@ def cues_figure(areas: pd.DataFrame, source: str, note: str) -> Figure:
             axes.hlines(y, row["low"], row["high"], color=look.colour, lw=2.5)
             axes.plot(row["area"], y, look.marker, color=look.colour, ms=9, **EDGE)
         axes.set_title(_CUES.get(cue, cue.capitalize()), size=12)
-        axes.locator_params(axis="x", nbins=4)
+        axes.set(xlim=(-0.05, 1.05), xticks=(0, 0.5, 1))
     panels[0].set_yticks(range(len(styles)), list(styles))
     panels[0].set_ylim(len(styles) - 0.5, -0.5)
     panels[len(cues) // 2].set_xlabel("Area under the ROC curve")

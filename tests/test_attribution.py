@@ -7,81 +7,47 @@ import pytest
 import tiny_models
 import torch
 from captum.attr import InputXGradient
+from tiny_attribution import (
+    CAUSAL,
+    N_WORDS,
+    alone,
+    contexts_of,
+    features_of,
+    fitted_to,
+    head_of,
+    reader,
+    text_study,
+    words_of,
+)
 
 from brainalign.attribution.contexts import run_contexts
-from brainalign.attribution.erasure import at_matched_distances, highest_words, replaced
 from brainalign.attribution.gradients import gradient_times_input
 from brainalign.attribution.heads import (
-    Head,
-    alignment_cotangents,
     alignment_scalars,
     fit_heads,
-    region_cotangent,
     squared_error_cotangents,
     voxel_basis,
 )
-from brainalign.attribution.integrated import (
-    integrated_gradients,
-    leave_one_word_out,
-    linear_scalar,
-    squared_error_scalar,
-)
-from brainalign.attribution.next_word import next_word_loss, next_word_scores
+from brainalign.attribution.next_word import next_word_loss
 from brainalign.attribution.reading import batches, embed, features, reading, scan_features
 from brainalign.errors import InputError
 from brainalign.loading import load_language_model
 from brainalign.study import standardise
 
-CAUSAL = ("gpt2", "opt", "opt-350m", "llama", "mamba")
-N_WORDS = 6
-
 
 @pytest.fixture(scope="module")
 def study():
-    """Three runs; trimmed so that every scan has words behind it, ends included."""
-    texts = [tiny_models.text_of(10, seed) for seed in range(3)]
-    return replace(tiny_models.study_of(texts), trim=(4, 1))
+    return text_study()
 
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory):
-    """Reading of a layer of a tiny model of some family."""
-    folder, loaded = tmp_path_factory.mktemp("models"), {}
-
-    def make(family: str, layer: int = 2):
-        if family not in loaded:
-            path = tiny_models.save_model(folder / family, family, positions=96)
-            loaded[family] = load_language_model(str(path), head=family != "bert")
-        return reading(loaded[family], layer)
-
-    return make
+    return reader(tmp_path_factory.mktemp("models"))
 
 
-def contexts_of(study, read, run=0, n_words=N_WORDS):
-    tokenizer = read.language_model.tokenizer
-    return run_contexts(study, run, tokenizer, n_words, read.reader.max_tokens)
-
-
-def head_of(n_features, n_voxels=7, seed=0):
-    rng = np.random.default_rng(seed)
-    return Head(rng.normal(size=(n_features, n_voxels)), rng.normal(size=n_features))
-
-
-def alone(read, one):
-    """Token embeddings (1, token, unit) and the features of one context, without `batches`."""
-    ids = torch.tensor([[*read.reader.prefix, *one.ids, *read.reader.suffix]])
-    embeddings = embed(read, ids).requires_grad_()
-    hidden = read.model(inputs_embeds=embeddings, output_hidden_states=True).hidden_states
-    states = ([embeddings, *hidden] if read.reader.add_embedding else hidden)[read.layer][0]
-    first = len(read.reader.prefix)
-    states = states[first : first + len(one.ids)]
-    return embeddings, torch.cat([torch.tensor(row) @ states for row in one.pooling])
-
-
-def words_of(tokens, read, one):
-    """Sums over the tokens of every word, newest first."""
-    own = tokens[len(read.reader.prefix) :][: len(one.ids)]
-    return [own[one.word_of_token == word].sum() for word in range(len(one.words))][::-1]
+@pytest.fixture(scope="module")
+def fitted(study, read):
+    return fitted_to(study, read("gpt2"))
 
 
 def test_a_context_holds_the_words_of_its_scans_and_those_before(study, read):
@@ -144,10 +110,7 @@ def test_one_product_equals_captum_and_autograd_through_the_whole_chain(study, r
         one = contexts[place]
 
         def error(embeddings, place=place, one=one):
-            hidden = rd.model(inputs_embeds=embeddings, output_hidden_states=True).hidden_states
-            states = hidden[rd.layer - rd.reader.add_embedding][0]
-            own = states[len(rd.reader.prefix) :][: len(one.ids)]
-            h = torch.cat([torch.tensor(row) @ own for row in one.pooling])
+            h = features_of(rd, one, embeddings)
             y_hat = (h - torch.tensor(head.mean)) @ torch.tensor(head.weights)
             return ((y_hat - measured[place]) ** 2).mean()[None]
 
@@ -172,11 +135,17 @@ def test_few_products_give_all_voxels(study, read):
     rng = np.random.default_rng(0)
     n_features = scan_features(rd, contexts).shape[1]
     low = rng.normal(size=(n_features, 5)) @ rng.normal(size=(5, 60))
-    basis, mixing = voxel_basis(Head(low, np.zeros(n_features)))
+    basis, mixing = voxel_basis(low)
     assert basis.shape == (5, 1, n_features) and mixing.shape == (60, 5)
     mixed = np.einsum("vk,ksd->vsd", mixing, gradient_times_input(rd, contexts, basis).values)
-    direct = gradient_times_input(rd, contexts, low.T[:, None]).values
-    np.testing.assert_allclose(mixed, direct, atol=1e-5 * np.nanmax(np.abs(direct)))
+    for place, one in enumerate(contexts):
+        embeddings, h = alone(rd, one)
+        direct = []
+        for weight in torch.tensor(low.T, dtype=torch.float32):
+            (gradient,) = torch.autograd.grad(h @ weight, embeddings, retain_graph=True)
+            direct.append(words_of((gradient * embeddings).detach().sum(-1)[0].numpy(), rd, one))
+        found = mixed[:, place, : len(one.words)]
+        np.testing.assert_allclose(found, direct, atol=1e-5 * np.abs(direct).max())
 
 
 def test_words_that_come_later_get_nothing(study, read):
@@ -220,91 +189,12 @@ def test_batches_of_any_size_give_the_same(study, read, monkeypatch):
     np.testing.assert_allclose(apart.others, together.others, atol=1e-5 * scale)
 
 
-@pytest.fixture(scope="module")
-def fitted(study, read):
-    """Features of all runs, responses that follow them with noise, heads and their scores."""
-    rd = read("gpt2")
-    contexts = [contexts_of(study, rd, run) for run in range(3)]
-    x = [scan_features(rd, part) for part in contexts]
-    rng = np.random.default_rng(0)
-    weights = rng.normal(size=(x[0].shape[1], 5))
-    y = [standardise(part @ weights + 20 * rng.normal(size=(len(part), 5))) for part in x]
-    return rd, contexts, x, y, *fit_heads(x, y)
-
-
 def test_heads_are_the_ridge_that_was_scored(fitted):
     _, _, x, y, heads, r = fitted
     for run, head in enumerate(heads):
         predicted = head.predict(x[run])
         mine = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, y[run].T, strict=True)]
         np.testing.assert_allclose(mine, r[run], atol=2e-4)
-
-
-def test_alignment_sums_to_the_correlation_and_only_integrated_gradients_do(fitted):
-    rd, contexts, x, y, heads, r = fitted
-    scalars = alignment_scalars(heads[0], x[0], y[0])
-    assert scalars.sum() == pytest.approx(r[0].mean(), abs=2e-4)
-    predicted = heads[0].predict(x[0])
-    exact = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, y[0].T, strict=True)])
-    assert scalars.sum() == pytest.approx(exact, abs=1e-5)
-
-    cotangents = alignment_cotangents(heads[0], x[0], y[0])
-    blank = [replace(one, ids=np.full_like(one.ids, 3)) for one in contexts[0]]
-    share = (scan_features(rd, blank) * cotangents).sum() - (x[0] * cotangents).sum()
-    found = integrated_gradients(rd, contexts[0], linear_scalar(cotangents), token=3)
-    total = np.nansum(found.scores.values) + found.scores.others.sum()
-    assert found.error.max() < 1e-2
-    size = float(np.nansum(np.abs(found.scores.values)))
-    assert total == pytest.approx(-share, abs=1e-2 * size)
-    rough = gradient_times_input(rd, contexts[0], cotangents[None])
-    assert abs(np.nansum(rough.values) - total) > 10 * abs(total + share)
-
-
-def test_integrated_gradients_of_a_linear_stub_are_exact(study, read):
-    """Of the embeddings themselves: one step is enough, and the scores are known."""
-    rd = read("opt", 0)
-    rd = replace(rd, reader=replace(rd.reader, layers=("embedding",)))
-    contexts = contexts_of(study, rd)[:4]
-    cotangents = np.random.default_rng(0).normal(size=(1, scan_features(rd, contexts).shape[1]))
-    found = integrated_gradients(rd, contexts, linear_scalar(cotangents), token=3, n_steps=2)
-    table = rd.model.get_input_embeddings().weight.detach().numpy()
-    for place, one in enumerate(contexts):
-        weight = np.einsum("kt,ku->tu", one.pooling, cotangents.reshape(len(one.pooling), -1))
-        tokens = ((table[one.ids] - table[3]) * weight).sum(1)
-        expected = [tokens[one.word_of_token == k].sum() for k in range(len(one.words))][::-1]
-        values = found.scores.values[0, place, : len(expected)]
-        np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_squared_error_is_integrated_along_its_own_curve(fitted):
-    rd, contexts, x, y, heads, _ = fitted
-    scalar = squared_error_scalar(heads[1], y[1])
-    found = integrated_gradients(rd, contexts[1], scalar, token=3)
-    blank = [replace(one, ids=np.full_like(one.ids, 3)) for one in contexts[1]]
-    before, after = (
-        ((heads[1].predict(h) - y[1]) ** 2).mean(1) for h in (scan_features(rd, blank), x[1])
-    )
-    np.testing.assert_allclose(found.change, after - before, rtol=1e-3, atol=1e-3)
-
-
-def test_too_few_steps_are_an_error(fitted):
-    rd, contexts, x, y, heads, _ = fitted
-    scalar = linear_scalar(alignment_cotangents(heads[0], x[0], y[0]))
-    with pytest.raises(InputError, match=r"n_steps is 1; integrated gradients at scan \d+ of run"):
-        integrated_gradients(rd, contexts[0], scalar, token=3, n_steps=1, tolerance=1e-4)
-
-
-def test_a_word_left_out_is_a_word_replaced(fitted):
-    rd, contexts, _, _, heads, _ = fitted
-    some = contexts[0][:2]
-    cotangent = region_cotangent(heads[0], np.array([True, True, False, False, False]))
-    found = leave_one_word_out(rd, some, linear_scalar(cotangent), token=3)
-    whole = scan_features(rd, some) @ cotangent[0]
-    for distance in (0, 3, 7):
-        words = np.zeros(found.values.shape[1:], dtype=bool)
-        words[:, distance] = True
-        without = scan_features(rd, replaced(some, words, 3)) @ cotangent[0]
-        np.testing.assert_allclose(found.values[0, :, distance], whole - without, atol=1e-3)
 
 
 def test_shifted_responses_carry_no_alignment(study, read):
@@ -328,7 +218,6 @@ def test_words_that_a_region_follows_come_first(study, read):
     """Voxels that follow one word's embedding only: that word ranks first wherever it is heard."""
     rd = read("gpt2", 1)
     word = "king"
-    n_units = tiny_models.WIDTH
     contexts = contexts_of(study, rd)
     table = study.runs[0].words["word"].str.strip(".!?;,").str.lower()
     (token,) = rd.language_model.tokenizer(word)["input_ids"]
@@ -340,9 +229,8 @@ def test_words_that_a_region_follows_come_first(study, read):
         np.vstack([direction, others]), np.eye(len(others) + 1)[0], rcond=None
     )[0]
     rd = replace(rd, layer=0)
-    head = Head(np.tile(weight, 4)[:, None], np.zeros(4 * n_units))
-    cotangent = region_cotangent(head, np.array([True]))
-    scores = np.abs(gradient_times_input(rd, contexts, cotangent[None]).values[0])
+    cotangent = np.tile(weight, len(contexts[0].pooling))
+    scores = np.abs(gradient_times_input(rd, contexts, cotangent[None, None]).values[0])
     hits = 0
     for row, one in zip(scores, contexts, strict=True):
         heard = one.pooling.any(0)[np.searchsorted(one.word_of_token, np.arange(len(one.words)))]
@@ -351,69 +239,6 @@ def test_words_that_a_region_follows_come_first(study, read):
             assert there[::-1][np.nanargmax(row[: len(one.words)])]
             hits += 1
     assert hits > 3
-
-
-@pytest.mark.parametrize("family", CAUSAL)
-def test_loss_of_the_next_word_is_that_of_the_whole_model(study, read, family, tmp_path):
-    import transformers
-
-    rd = read(family)
-    contexts = contexts_of(study, rd)
-    losses = next_word_loss(rd, contexts)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        rd.language_model.info.name, dtype=torch.float32
-    )
-    for place in (0, len(contexts) - 1):
-        one = contexts[place]
-        ids = [*rd.reader.prefix, *one.ids, *one.next_ids[-1:]]
-        labels = torch.full((1, len(ids)), -100)
-        labels[0, -len(one.next_ids) :] = torch.tensor(one.next_ids)
-        with torch.no_grad():
-            expected = model.eval()(torch.tensor([ids]), labels=labels).loss.item()
-        assert losses[place] == pytest.approx(expected, rel=1e-4)
-    scores, again = next_word_scores(rd, contexts)
-    np.testing.assert_allclose(again, losses, rtol=1e-4)
-    assert scores.values.shape[:2] == (1, len(contexts)) and np.nanmax(np.abs(scores.values)) > 0
-
-
-@pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "mamba"])
-def test_the_lens_at_the_last_layer_is_the_output(study, read, family):
-    """The last block's state through the final norm and the head is what the model says."""
-    rd = read(family)
-    contexts = contexts_of(study, rd)
-    blocks = [number for number, name in enumerate(rd.reader.layers) if name == "block 3"]
-    last = replace(rd, layer=blocks[0]) if blocks else replace(rd, layer=len(rd.reader.layers) - 1)
-    lens = next_word_loss(last, contexts, "layer")
-    np.testing.assert_allclose(lens, next_word_loss(rd, contexts), rtol=1e-4)
-    early = next_word_loss(replace(rd, layer=1), contexts, "layer")
-    assert np.abs(early - lens).max() > 1e-3
-
-
-def test_prediction_over_the_pooled_words(study, read):
-    rd = read("gpt2")
-    (one, *_) = contexts_of(study, rd)
-    ids = torch.tensor(one.ids)[None]
-    with torch.no_grad():
-        logits = rd.language_model.head(rd.model(ids).last_hidden_state)[0]
-    surprise = torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:], reduction="none").numpy()
-    pooled = np.flatnonzero(one.pooling.any(0))
-    expected = surprise[pooled[pooled > 0] - 1].mean()
-    assert next_word_loss(rd, [one], "pooled words")[0] == pytest.approx(expected, rel=1e-4)
-
-
-def test_highest_words_and_their_matched_draws():
-    scores = np.array([[3.0, 1, 5, np.nan], [0, 0, 0, 0]])
-    assert highest_words(scores, 0.34).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
-    assert highest_words(scores, 1).tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
-    rng = np.random.default_rng(0)
-    there = np.ones((50, 40), bool)
-    chosen = rng.random(there.shape) < 0.2
-    drawn = at_matched_distances(chosen, there, rng)
-    for part in (slice(0, 4), slice(4, 16), slice(16, 64)):
-        assert (drawn[:, part].sum(1) == chosen[:, part].sum(1)).all()
-    assert (drawn != chosen).any()
-    with pytest.raises(InputError, match="fraction is 0"):
-        highest_words(scores, 0)
 
 
 def test_bad_input_is_one_sentence(study, read, tmp_path):
@@ -425,8 +250,6 @@ def test_bad_input_is_one_sentence(study, read, tmp_path):
         run_contexts(study, 0, tokenizer, 0)
     with pytest.raises(InputError, match="layer is 9; model .* has layers 0 to 3"):
         reading(rd.language_model, 9)
-    with pytest.raises(InputError, match="The region has no voxels"):
-        region_cotangent(head_of(8), np.zeros(7, bool))
     with pytest.raises(InputError, match=r"cotangents has shape \(2, 3\)"):
         gradient_times_input(rd, contexts_of(study, rd), np.zeros((2, 3)))
     with pytest.raises(InputError, match="place is 'input'"):

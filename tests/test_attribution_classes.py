@@ -62,6 +62,32 @@ def test_classes_of_an_opening_by_hand():
     assert told["name"] == ["Clara"] and told["pronoun"] == ["she"]
 
 
+@pytest.mark.parametrize("code", sorted(LANGUAGES))
+def test_every_scene_is_set_once_and_controls_set_nothing(code):
+    words = load_study("testbed", language=code).runs[1].words
+    found, spoken = word_classes.cue_words(words, code), LANGUAGES[code]
+    acts = [{verb.infinitive for verb in goal} for goal in spoken.goal_verbs]
+    for _, scene in words.groupby("scene"):
+        for name, lemmas in (("scene", {*spoken.places}), ("goal", set().union(*acts))):
+            expected = [row for row, lemma in scene["lemma"].items() if lemma in lemmas][:1]
+            assert scene.index[found.loc[scene.index, name]].tolist() == expected
+    classes = word_classes.testbed_classes(words, code)
+    cue = classes["scene cue"] | classes["goal cue"]
+    assert cue[found["scene"] | found["goal"]].all()
+    controls = found["scene control"] | found["goal control"]
+    assert controls.sum() > 100 and not (cue & controls).any()
+    part = words["part_of_speech"]
+    assert set(part[found["scene control"]]) == {"noun"}
+    assert set(part[found["goal control"]]) == {"verb"} == set(part[found["goal"]])
+
+
+def test_the_words_that_set_an_opening_by_hand():
+    words = load_study("testbed").runs[0].words.iloc[:21]
+    found = word_classes.cue_words(words, "en")
+    told = {name: words["word"][found[name]].tolist() for name in ("scene", "goal")}
+    assert told == {"scene": ["farm"], "goal": ["carry"]}
+
+
 def test_classes_of_plain_words():
     words = (
         "Alice was beginning to get very tired: “She’d found it,” don't couldn't Alice's I'm side"
@@ -257,6 +283,8 @@ def test_tables_refuse_what_does_not_fit(change, message):
 def test_classes_refuse_words_without_annotations():
     with pytest.raises(InputError, match="lemma"):
         word_classes.testbed_classes(pd.DataFrame({"word": ["a"]}), "en")
+    with pytest.raises(InputError, match=r"lacks \['scene'\]"):
+        word_classes.cue_words(load_study("testbed").runs[0].words.drop(columns="scene"), "en")
     with pytest.raises(InputError, match="'xx'"):
         word_classes.testbed_classes(load_study("testbed").runs[0].words, "xx")
 

@@ -31,6 +31,7 @@ PAGES = {
     "training_checkpoints": ["published", "testbed"],
     "languages": ["published", "testbed"],
     "roi_slopes": ["published", "testbed"],
+    "attribution": ["testbed"],
     "power": ["testbed"],
     "robustness": ["published", "testbed"],
     "task_performance": ["published", "testbed"],
@@ -261,6 +262,8 @@ def test_published_maps_of_consistency(notebook, real_data, tmp_path, monkeypatc
         ("individuals", "listeners = 99", "listeners is 99; study 'testbed' has 8"),
         ("roi_slopes", 'regions = ["TP", "V1"]', "Region 'V1' has no voxels on both sides"),
         ("power", 'regions = ["V1"]', "Region 'V1' has no voxels on both sides"),
+        ("attribution", 'region = "V1"', "Region 'V1' has no voxels on side 'L'"),
+        ("attribution", "n_context = 200", "the model has 128 positions for text"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_encoded(

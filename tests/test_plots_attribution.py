@@ -293,8 +293,15 @@ def test_a_passage_refuses_what_is_no_share_and_no_cue():
         drawn_from("passage", table.assign(brain=0.0, next_word=0.0))
     with pytest.raises(InputError, match="cue is"):
         drawn_from("passage", table.assign(cue="mood"))
-    with pytest.raises(InputError, match="'next_word'"):
-        drawn_from("passage", table.assign(next_word=np.nan))
+    with pytest.raises(InputError, match="'brain'"):
+        drawn_from("passage", table.assign(brain=np.nan))
+
+
+def test_a_passage_of_a_model_that_predicts_no_next_word():
+    figure, alt = drawn_from("passage", made_up_passage().assign(next_word=np.nan))
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert "brain alignment (above)" in labels and not any("next word" in one for one in labels)
+    assert "next" not in alt and "for the brain" in alt
 
 
 def test_the_finding_is_the_thickest_line_and_ten_per_cent_is_marked():

@@ -1,7 +1,8 @@
-"""Do the words that an attribution ranks high matter? Texts with these words replaced.
+"""Do the words that an attribution ranks high matter? Texts with words replaced.
 
-Deletion replaces the highest words, insertion all but the highest. What is measured afterwards is
-the caller's: predictions, brain scores, the loss of next-word prediction.
+Leaving one word out at a time is an attribution itself. Deletion replaces the highest words of
+another one, insertion all but the highest. What is measured afterwards is the caller's:
+predictions, brain scores, the loss of next-word prediction.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ import numpy as np
 
 from brainalign.attribution.contexts import Context
 from brainalign.attribution.metrics import EDGES
+from brainalign.attribution.next_word import features_and_loss
+from brainalign.attribution.reading import Reading
 from brainalign.errors import InputError
 
 #: Parts of the words that are replaced (Proietti et al. 2025: the highest 1 %).
@@ -106,3 +109,64 @@ def replaced(
         ids[places] = tokens if rng is None else rng.choice(tokens, places.sum())
         result.append(replace(one, ids=ids))
     return result
+
+
+def left_out(
+    reading: Reading, contexts: Sequence[Context], token: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What changes when one word's tokens are replaced, for every word: with it minus without.
+
+    Features are all that readouts see, so that one forward pass per word serves every voxel, and
+    every other readout, exactly.
+
+    Parameters
+    ----------
+    reading
+        Model and layer.
+    contexts
+        Of scans.
+    token
+        What the tokens of the word are replaced by; the others keep their positions.
+
+    Returns
+    -------
+    features : numpy.ndarray
+        float32, shape (context, distance, feature); zeros where there is no word.
+    loss : numpy.ndarray or None
+        Shape (context, distance): of next-word prediction, NaN where there is no word or nothing
+        comes next; None for models without output head.
+    """
+    h, before = features_and_loss(reading, contexts)
+    lengths = np.array([len(one.words) for one in contexts])
+    changes = np.zeros((len(h), lengths.max(), h.shape[1]), dtype=np.float32)
+    losses = np.full(changes.shape[:2], np.nan)
+    for distance in range(lengths.max()):
+        rows = np.flatnonzero(lengths > distance)
+        words = np.arange(lengths.max()) == np.full((len(rows), 1), distance)
+        after = features_and_loss(reading, replaced([contexts[k] for k in rows], words, token))
+        changes[rows, distance] = h[rows] - after[0]
+        if before is not None:
+            losses[rows, distance] = before[rows] - after[1]
+    return changes, losses if before is not None else None
+
+
+def squared_changes(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Squared change of the prediction, mean over voxels.
+
+    Every voxel counts with its own prediction (`pred_roi` for a region of one voxel): those that
+    prefer opposite things do not cancel, as they do in the region's mean.
+
+    Parameters
+    ----------
+    changes
+        Shape (context, distance, feature), from `left_out`.
+    weights
+        Shape (feature, voxel), of a readout.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (context, distance).
+    """
+    products = weights @ weights.T / weights.shape[1]
+    return np.maximum(((changes @ products.astype(np.float32)) * changes).sum(-1), 0)

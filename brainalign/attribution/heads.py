@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainalign.errors import InputError
 from brainalign.ridge import ALPHAS, leave_one_run_out
 from brainalign.study import standardise
 
@@ -127,31 +126,6 @@ def squared_error_cotangents(head: Head, features: np.ndarray, responses: np.nda
     return 2 / error.shape[1] * error @ head.weights.T
 
 
-def region_cotangent(head: Head, voxels: np.ndarray) -> np.ndarray:
-    """Derivative of the prediction averaged over a region (`pred_roi`).
-
-    Parameters
-    ----------
-    head
-        Of the run.
-    voxels
-        Shape (voxel,), bool.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (1, feature): alike in all scans.
-
-    Raises
-    ------
-    InputError
-        For a region without voxels.
-    """
-    if not np.any(voxels):
-        raise InputError("The region has no voxels in this study; one that has some is expected.")
-    return head.weights[:, np.asarray(voxels, dtype=bool)].mean(1)[None]
-
-
 def alignment_cotangents(head: Head, features: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """Derivative of every scan's part of the Pearson correlation, mean over voxels (`align`).
 
@@ -186,7 +160,7 @@ def _alignment_weights(head: Head, features: np.ndarray, responses: np.ndarray) 
     return weights / z.size
 
 
-def voxel_basis(head: Head) -> tuple[np.ndarray, np.ndarray]:
+def voxel_basis(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Few cotangents whose attributions, mixed, are exactly those of all voxels (`pred_all`).
 
     With weights = U S Vᵀ, attributions are linear in the cotangent: those of the voxels are
@@ -194,8 +168,8 @@ def voxel_basis(head: Head) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    head
-        Of the run.
+    weights
+        Shape (feature, voxel), of a readout.
 
     Returns
     -------
@@ -204,6 +178,6 @@ def voxel_basis(head: Head) -> tuple[np.ndarray, np.ndarray]:
     mixing : numpy.ndarray
         Shape (voxel, component).
     """
-    left, sizes, right = np.linalg.svd(head.weights, full_matrices=False)
+    left, sizes, right = np.linalg.svd(weights, full_matrices=False)
     keep = sizes > sizes[0] * np.finfo(np.float32).eps if len(sizes) else sizes > 0
     return left.T[keep, None], right.T[:, keep] * sizes[keep]

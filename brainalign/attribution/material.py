@@ -9,7 +9,9 @@ import pandas as pd
 from brainalign.attribution.contexts import Context, run_contexts
 from brainalign.attribution.reading import Reading
 from brainalign.errors import InputError
+from brainalign.files import atomic_path, cache_folder, digest, source_digest
 from brainalign.fitting import load_responses
+from brainalign.parallel import map_threads
 from brainalign.study import AVERAGE, Study, hemispheres, select_voxels, standardise
 
 #: Scans in a block that is moved or drawn as a whole.
@@ -31,11 +33,12 @@ class AttributionSettings:
     other_region : str
         A region to compare with.
     n_folds : int
-        Folds whose scans get attributions; heads are fitted in all.
+        Folds whose scans get attributions, at most; heads are fitted in all.
+    every : int
+        One of so many scans gets attributions. Contexts of neighbouring scans are almost copies of
+        each other.
     n_random : int
         Readouts fitted to shuffled responses.
-    n_voxels : int
-        Voxels of a region whose attributions are compared between halves of the listeners.
     scrambled : bool
         Whether the words before the pooled ones come in random order.
     seed : int
@@ -46,11 +49,39 @@ class AttributionSettings:
     region: str = "AG_TPJ"
     side: str = "L"
     other_region: str = "A1"
-    n_folds: int = 3
+    n_folds: int = 9
+    every: int = 6
     n_random: int = 8
-    n_voxels: int = 8
     scrambled: bool = False
     seed: int = 0
+
+    def __post_init__(self):
+        least = {"n_context": 1, "n_folds": 1, "every": 1, "n_random": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise InputError(f"{name} is {getattr(self, name)}; {low} or more is expected.")
+
+
+#: Region, side and other region of a study, where nobody says which.
+REGIONS = {"testbed": ("AG_TPJ", "L", "A1"), "alice": ("PTL", "L", "PreM")}
+
+
+def chosen_regions(
+    study: str, region: str | None, side: str | None, other_region: str | None
+) -> dict[str, str]:
+    """Fields region, side and other_region of the settings; None takes what is usual for a study.
+
+    Raises
+    ------
+    InputError
+        Where something lacks and nothing is usual.
+    """
+    given = {"region": region, "side": side, "other_region": other_region}
+    usual = dict(zip(given, REGIONS.get(study, (None, "both", None)), strict=True))
+    chosen = {name: usual[name] if value is None else value for name, value in given.items()}
+    if missing := [name for name, value in chosen.items() if value is None]:
+        raise InputError(f"{missing[0]} is not given; a region of study {study!r} is expected.")
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -109,14 +140,32 @@ def material(study: Study, read: Reading, settings: AttributionSettings) -> Mate
         rng = np.random.default_rng([settings.seed, 1])
         by_run = [[scramble(one, rng) for one in contexts] for contexts in by_run]
     contexts = [by_run[run][scans] for run, scans in study.folds()]
-    halves = [
-        [
-            standardise(np.mean(fold, axis=0))
-            for fold in zip(*(_responses(study, contexts, name) for name in half), strict=True)
-        ]
-        for half in (study.subjects[0::2], study.subjects[1::2])
-    ]
-    return Material(contexts, _responses(study, contexts, AVERAGE), halves, study.voxels)
+    average, *halves = (
+        parts if study.simulated else _without_word_rate(parts, contexts)
+        for parts in _kept_responses(study)
+    )
+    return Material(contexts, average, halves, study.voxels)
+
+
+def _kept_responses(study: Study) -> list[list[np.ndarray]]:
+    """Responses in every fold of the average listener and of either half; kept, as all are read."""
+    source = source_digest(["study", "fitting", "attribution/material"])
+    key = digest([study.fingerprint, source])
+    path = cache_folder() / "attributions" / f"responses-{key}.npz"
+    if not path.is_file():
+        halves = (study.subjects[0::2], study.subjects[1::2])
+        made = [load_responses(study, AVERAGE), *(_mean_responses(study, half) for half in halves)]
+        with atomic_path(path) as temporary:
+            np.savez(temporary, *(part for responses in made for part in responses))
+    with np.load(path, allow_pickle=False) as kept:
+        parts = [kept[name] for name in kept.files]
+    n_folds = len(parts) // 3
+    return [parts[k * n_folds : (k + 1) * n_folds] for k in range(3)]
+
+
+def _mean_responses(study: Study, subjects: Sequence[str]) -> list[np.ndarray]:
+    each = map_threads(lambda subject: load_responses(study, subject), subjects)
+    return [standardise(np.mean(fold, axis=0)) for fold in zip(*each, strict=True)]
 
 
 def scramble(one: Context, rng: np.random.Generator) -> Context:
@@ -144,15 +193,14 @@ def word_rates(contexts: Sequence[Context]) -> np.ndarray:
     )
 
 
-def _responses(study: Study, contexts: list[list[Context]], subject: str) -> list[np.ndarray]:
-    """Standardised responses of every fold; those of real listeners without the rate of words.
+def _without_word_rate(
+    responses: list[np.ndarray], contexts: list[list[Context]]
+) -> list[np.ndarray]:
+    """Responses of every fold without what the rate of words explains.
 
     Word rate alone predicts real responses so well (r .4 to .5 in the mean of Alice's listeners)
     that it would get most of the attribution.
     """
-    responses = load_responses(study, subject)
-    if study.simulated:
-        return responses
     cleaned = []
     for values, fold in zip(responses, contexts, strict=True):
         rates = np.column_stack([np.ones(len(fold)), word_rates(fold)])

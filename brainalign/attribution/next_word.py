@@ -13,7 +13,14 @@ import numpy as np
 
 from brainalign.attribution.contexts import Context
 from brainalign.attribution.gradients import WordScores, collect
-from brainalign.attribution.reading import Batch, Reading, batches, layer_states
+from brainalign.attribution.reading import (
+    Batch,
+    Reading,
+    batches,
+    layer_states,
+    pooled,
+    scan_features,
+)
 from brainalign.errors import InputError
 from brainalign.states import find_blocks
 
@@ -94,14 +101,56 @@ def _check(reading: Reading, place: str) -> None:
         )
 
 
-def _losses(reading: Reading, contexts: Sequence[Context], batch: Batch, place: str) -> "Tensor":
-    """Mean cross-entropy of the predicted tokens of every context, differentiable."""
+def features_and_loss(
+    reading: Reading, contexts: Sequence[Context]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Features of every context, and its loss at the output; one forward pass where it serves both.
+
+    Parameters
+    ----------
+    reading
+        Model and layer.
+    contexts
+        Of scans.
+
+    Returns
+    -------
+    features : numpy.ndarray
+        As `reading.scan_features`.
+    loss : numpy.ndarray or None
+        As `next_word_loss`; None for models without output head.
+    """
     import torch
 
+    if reading.language_model.head is None:
+        return scan_features(reading, contexts), None
+    last = len(reading.reader.layers) - 1
+    if reading.layer < last:
+        return scan_features(reading, contexts), next_word_loss(reading, contexts)
+    h, losses = [], np.full(len(contexts), np.nan)
+    with torch.inference_mode():
+        for batch in batches(reading, contexts):
+            states = layer_states(reading, batch.embeddings, batch.mask)
+            h += zip(batch.places, pooled(states, batch).float().cpu().numpy(), strict=True)
+            _keep(losses, _surprise(reading, contexts, batch, "output", states), contexts, batch)
+    return np.stack([values for _, values in sorted(h, key=lambda pair: pair[0])]), losses
+
+
+def _losses(reading: Reading, contexts: Sequence[Context], batch: Batch, place: str) -> "Tensor":
+    """Mean cross-entropy of the predicted tokens of every context, differentiable."""
     layer = reading.layer if place == "layer" else len(reading.reader.layers) - 1
     states = layer_states(replace(reading, layer=layer), batch.embeddings, batch.mask)
     if place == "layer" and layer < len(reading.reader.layers) - 1:
         states = final_norm(reading.model)(states)
+    return _surprise(reading, contexts, batch, place, states)
+
+
+def _surprise(
+    reading: Reading, contexts: Sequence[Context], batch: Batch, place: str, states: "Tensor"
+) -> "Tensor":
+    """Mean cross-entropy of the predicted tokens of every context, from states at the output."""
+    import torch
+
     rows, positions, wanted, weights = _predicted(contexts, batch, place == "pooled words")
     logits = reading.language_model.head(states[rows, positions])
     surprise = torch.nn.functional.cross_entropy(
@@ -114,13 +163,13 @@ def _losses(reading: Reading, contexts: Sequence[Context], batch: Batch, place: 
 
 
 def _predicted(
-    contexts: Sequence[Context], batch: Batch, pooled: bool
+    contexts: Sequence[Context], batch: Batch, over_pooled: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Row, position, token to predict and weight of everything that is predicted in a batch."""
     found = []
     for row, place in enumerate(batch.places):
         one = contexts[place]
-        if pooled:
+        if over_pooled:
             tokens = np.flatnonzero(one.pooling.any(0))
             tokens = tokens[tokens > 0]
             wanted = one.ids[tokens]

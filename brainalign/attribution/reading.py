@@ -234,8 +234,12 @@ def features(reading: Reading, batch: Batch, embeddings: "Tensor | None" = None)
     """
     embeddings = batch.embeddings if embeddings is None else embeddings
     times = len(embeddings) // len(batch.embeddings)
-    mask, pooling = batch.mask.repeat(times, 1), batch.pooling.repeat(times, 1, 1)
-    return (pooling @ layer_states(reading, embeddings, mask)).flatten(1)
+    return pooled(layer_states(reading, embeddings, batch.mask.repeat(times, 1)), batch)
+
+
+def pooled(states: "Tensor", batch: Batch) -> "Tensor":
+    """Features of states (row, token, unit), whose rows belong to the batch's contexts in turn."""
+    return (batch.pooling.repeat(len(states) // len(batch.pooling), 1, 1) @ states).flatten(1)
 
 
 def scan_features(reading: Reading, contexts: Sequence[Context]) -> np.ndarray:

@@ -6,12 +6,7 @@ in another order, and of nothing but chance.
 
 import numpy as np
 
-from brainalign.attribution.heads import (
-    Head,
-    fit_head,
-    region_cotangent,
-    squared_error_cotangents,
-)
+from brainalign.attribution.heads import Head, fit_head, squared_error_cotangents
 from brainalign.attribution.material import (
     BLOCK,
     AttributionSettings,
@@ -24,14 +19,14 @@ from brainalign.attribution.material import (
 SHIFT = 100
 
 
-def readouts(
+def region_weights(
     made: Material,
     features: list[np.ndarray],
     head: Head,
     fold: int,
     settings: AttributionSettings,
 ) -> dict[str, np.ndarray]:
-    """Cotangents of the brain's readouts of one fold, and of what they could be due to.
+    """Readouts of single voxels of one fold: of a region, and of what it is held against.
 
     Parameters
     ----------
@@ -49,93 +44,58 @@ def readouts(
     Returns
     -------
     dict
-        Name -> (scan, feature). "error" is the squared error of the paper, "region" the mean
-        prediction of a region, "other" that of another one. Behind a colon: "half 1" and "half 2"
-        of the listeners, "refit" to a bootstrap sample, "shuffled" responses, "random 1" and so on
-        (fitted to shuffled responses), "shifted" (responses that are 100 scans late), "mixture" (a
-        random mixture of the voxels' readouts), "white" (no readout at all).
+        Name -> (feature, voxel). "region" and "other" are two regions. Behind a colon: "half 1" and
+        "half 2" of the listeners, "refit" to a bootstrap sample, "shifted" (responses that are
+        `SHIFT` scans late), "random 1" and so on (fitted to responses in another order).
     """
     rng = np.random.default_rng([settings.seed, 2, fold])
-    x, y = features, made.responses
     region = region_mask(made.voxels, settings.region, settings.side)
     other = region_mask(made.voxels, settings.other_region, "both")
-    found = _error_readouts(made, head, x[fold], fold, rng)
 
-    def mean_of(responses: list[np.ndarray], keep: np.ndarray, scans=None) -> np.ndarray:
-        fitted = fit_head(x, [part[:, keep] for part in responses], fold, head.alpha, scans)
-        return region_cotangent(fitted, np.ones(keep.sum(), dtype=bool))
+    def fit(responses: list[np.ndarray], scans: np.ndarray | None = None) -> np.ndarray:
+        own = [part[:, region] for part in responses]
+        return fit_head(features, own, fold, head.alpha, scans).weights
 
-    n_training = sum(len(part) for number, part in enumerate(x) if number != fold)
-    found |= {
-        "region": region_cotangent(head, region),
-        "region: half 1": mean_of(made.halves[0], region),
-        "region: half 2": mean_of(made.halves[1], region),
-        "region: refit": mean_of(y, region, _drawn_blocks(n_training, rng)),
-        "region: shifted": mean_of(_late(y), region),
-        "other": region_cotangent(head, other),
+    y = made.responses
+    n_training = sum(len(part) for number, part in enumerate(features) if number != fold)
+    found = {
+        "region": head.weights[:, region],
+        "region: half 1": fit(made.halves[0]),
+        "region: half 2": fit(made.halves[1]),
+        "region: refit": fit(y, _drawn_blocks(n_training, rng)),
+        "region: shifted": fit([_late(part) for part in y]),
+        "other": head.weights[:, other],
     }
     for number in range(1, settings.n_random + 1):
-        found[f"region: random {number}"] = mean_of([shuffle_blocks(k, rng) for k in y], region)
-    return {name: np.broadcast_to(c, x[fold].shape) for name, c in found.items()}
+        found[f"region: random {number}"] = fit([shuffle_blocks(part, rng) for part in y])
+    return found
 
 
-def paired_readouts(
-    made: Material,
-    features: list[np.ndarray],
-    head: Head,
-    fold: int,
-    settings: AttributionSettings,
+def _late(values: np.ndarray) -> np.ndarray:
+    """Responses that are `SHIFT` scans late, or by half of a shorter fold."""
+    return np.roll(values, min(SHIFT, len(values) // 2), axis=0)
+
+
+def error_cotangents(
+    made: Material, features: np.ndarray, head: Head, fold: int, settings: AttributionSettings
 ) -> dict[str, np.ndarray]:
-    """Cotangents of single voxels, fitted to one half of the listeners and to the other.
-
-    What is noise in one half is not in the other, so that the product of a word's attributions in
-    both, mean over voxels, is its squared attribution without the noise, 0 where there is none.
+    """Derivatives of the paper's squared error, and of what it could be due to.
 
     Parameters
     ----------
-    made, features, head, fold, settings
-        As for `readouts`.
+    made, head, fold, settings
+        As for `region_weights`.
+    features
+        Of the fold, (scan, feature).
 
     Returns
     -------
     dict
-        "region", "other", "region: shuffled", "region: shifted" -> (half, voxel, feature).
+        Name -> (scan, feature). "error" is the squared error over all voxels (Proietti et al.).
+        Behind a colon: the error of "half 1" and "half 2" of the listeners, of "shuffled"
+        responses; a random "mixture" of the voxels' readouts; "white": no readout at all.
     """
     rng = np.random.default_rng([settings.seed, 3, fold])
-    region = _spread(region_mask(made.voxels, settings.region, settings.side), settings.n_voxels)
-    other = _spread(region_mask(made.voxels, settings.other_region, "both"), settings.n_voxels)
-    shuffled = [[shuffle_blocks(fold, rng) for fold in half] for half in made.halves]
-    wanted = {
-        "region": (made.halves, region),
-        "other": (made.halves, other),
-        "region: shuffled": (shuffled, region),
-        "region: shifted": ([_late(half) for half in made.halves], region),
-    }
-    return {
-        name: np.stack(
-            [
-                fit_head(features, [part[:, voxels] for part in half], fold, head.alpha).weights.T
-                for half in halves
-            ]
-        )
-        for name, (halves, voxels) in wanted.items()
-    }
-
-
-def _spread(mask: np.ndarray, n: int) -> np.ndarray:
-    """Places of so many voxels of a region, evenly spaced in their order; all of a smaller one."""
-    places = np.flatnonzero(mask)
-    return places[np.linspace(0, len(places) - 1, min(n, len(places))).round().astype(int)]
-
-
-def _late(responses: list[np.ndarray]) -> list[np.ndarray]:
-    return [np.roll(part, SHIFT, axis=0) for part in responses]
-
-
-def _error_readouts(
-    made: Material, head: Head, features: np.ndarray, fold: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """The paper's scalar, with responses of halves and of other times, and readouts of nothing."""
     y = made.responses[fold]
     measured = {
         "error": y,

@@ -1,156 +1,250 @@
-"""Attributions of the words behind every scan of a study, computed once and kept.
+"""Attributions of the words behind the scans of a study, computed once per fold and kept.
 
-All readouts of a layer share its forward passes.
+Every layer and fold has a file of its own, so that an interrupted call leaves what it has done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from brainalign.attribution.contexts import Context
-from brainalign.attribution.gradients import WordScores, gradient_times_input
-from brainalign.attribution.heads import Head, fit_heads
-from brainalign.attribution.material import AttributionSettings, Material, material
-from brainalign.attribution.next_word import Place, next_word_scores
-from brainalign.attribution.reading import Reading, reading, scan_features
-from brainalign.attribution.readouts import paired_readouts, readouts
+from brainalign.attribution.results import RESULTS, Question, fitted, prepared
 from brainalign.encoding import SOURCES
+from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
-from brainalign.loading import load_language_model, predicts_next_word
+from brainalign.loading import load_language_model
 from brainalign.models import fingerprint
 from brainalign.parallel import map_processes
+from brainalign.states import probe
 from brainalign.studies import load_study, study_fingerprint
 
+GROUPS = ("early", "middle", "late")
+Kind = Literal["alignment", "erasure", "gradient", "layer"]
+_SLOWEST_FIRST = get_args(Kind)
+#: Question, kind, layer and fold.
+Item = tuple[Question, Kind, int, int]
 
-def attribution_scores(
-    study: str,
-    model: str,
-    layers: Sequence[int],
-    settings: AttributionSettings,
-    jobs: int | None = None,
-    **options: Any,
-) -> dict[int, xr.Dataset]:
-    """Attributions of the words behind every scan, for every readout: found, or computed and kept.
+
+def layer_scores(question: Question, jobs: int | None = None) -> pd.DataFrame:
+    """Brain score of every layer behind the embedding, on the features that attributions use.
 
     Parameters
     ----------
-    study
-        Of `brainalign.studies`.
-    model
-        Language model.
-    layers
-        Hidden states that are read.
-    settings
-        What is read, and where from.
+    question
+        Study, model and settings.
     jobs
         Processes; by default one per core.
-    **options
-        Of the study.
 
     Returns
     -------
-    dict
-        Layer -> dataset: `score` (target, fold, scan, distance), the newest word at distance 0,
-        NaN where there is none; `word` (fold, scan, distance), rows of the run's word table, -1
-        where there is none; `run` (fold); `r` (fold), the mean correlation over voxels; `loss`
-        (place, fold, scan) of next-word prediction, in nats. Targets are those of `readouts`, those
-        of `paired_readouts` behind "shared: ", and for causal models "next word: output",
-        "next word: layer" and "next word: pooled words".
+    pandas.DataFrame
+        Columns layer, group (early, middle or late third), r (mean over voxels and folds), best
+        (whether it has the highest r of its group).
 
     Raises
     ------
     InputError
-        For unknown names, regions and layers, and as `material`.
+        For unknown names, and as `material.material`.
     """
-    paths = {layer: _path(study, model, layer, settings, options) for layer in layers}
-    missing = [
-        (study, model, layer, settings, options, path)
-        for layer, path in paths.items()
-        if not path.is_file()
-    ]
+    n_layers = len(probe(load_language_model(question.model)).layers)
+    layers = range(1, n_layers)
+    found = _kept(wanted(question, "layer", layers), jobs)
+    table = pd.DataFrame({"layer": layers, "r": [float(one["r"].mean()) for one in found]})
+    group = np.arange(len(table)) * len(GROUPS) // len(table)
+    table.insert(1, "group", np.array(GROUPS)[group])
+    best = table.groupby("group")["r"].transform("max")
+    return table.assign(best=table["r"] == best)
+
+
+def chosen_layer(by_layer: pd.DataFrame, layer: int | None) -> int:
+    """The layer that is asked for, or the one with the highest brain score for None.
+
+    Parameters
+    ----------
+    by_layer
+        From `layer_scores`.
+    layer
+        A hidden state, or None.
+
+    Raises
+    ------
+    InputError
+        For a layer that the table does not have.
+    """
+    known = by_layer["layer"].tolist()
+    if layer is None:
+        return int(by_layer["layer"][by_layer["r"].idxmax()])
+    if layer not in known:
+        raise InputError(f"layer is {layer}; the model has layers {known[0]} to {known[-1]}.")
+    return layer
+
+
+def attribution_scores(
+    question: Question, layers: Sequence[int], jobs: int | None = None
+) -> xr.Dataset:
+    """Gradient × input of the words behind every scan, for every readout and next-word prediction.
+
+    Parameters
+    ----------
+    question
+        Study, model and settings.
+    layers
+        Hidden states that are read.
+    jobs
+        Processes; by default one per core.
+
+    Returns
+    -------
+    xarray.Dataset
+        `score` (layer, target, fold, scan, distance), the newest word at distance 0, NaN where
+        there is none; `word` (fold, scan, distance), rows of the run's word table, -1 where there is
+        none; `run` (fold); `pooled` (fold, scan), how many of the newest words the readout pools;
+        `passage` (layer, fold, distance), |gradient × input| of every voxel's prediction, mean over
+        the region (`pred_all`), at the scan `passage_scan` (fold); `loss` (layer, place, fold, scan) of next-word prediction, in nats. Targets are
+        those of `readouts.error_cotangents`, those of `readouts.region_weights`, mean over voxels
+        (`pred_roi`), and for causal models "next word: output", "next word: layer" and "next word:
+        pooled words".
+
+    Raises
+    ------
+    InputError
+        For unknown names, regions and layers, and as `material.material`.
+    """
+    items = wanted(question, "gradient", layers)
+    found, n = _kept(items, jobs), len(items) // len(layers)
+    by_layer = [_side_by_side(found[k : k + n]) for k in range(0, len(found), n)]
+    of_layers = [name for name in ("score", "others", "loss", "passage") if name in by_layer[0]]
+    return xr.concat(by_layer, pd.Index(layers, name="layer"), data_vars=of_layers)
+
+
+def erasure_scores(question: Question, layer: int, jobs: int | None = None) -> xr.Dataset:
+    """What leaving out each word changes, and what deleting the highest words does.
+
+    Parameters
+    ----------
+    question, jobs
+        As for `layer_scores`.
+    layer
+        Hidden state that is read.
+
+    Returns
+    -------
+    xarray.Dataset
+        `change` (target, fold, scan, distance): squared change of the predictions, mean over
+        voxels, of "region", "other", "region: shifted" and the random readouts, and the change of
+        the loss ("next word: output"); `word` and `run` as for `attribution_scores`; `curve`
+        (measure, ranking, fraction, fold), from `deletion.deletion_curves`.
+
+    Raises
+    ------
+    InputError
+        As `attribution_scores`.
+    """
+    return _side_by_side(_kept(wanted(question, "erasure", [layer]), jobs))
+
+
+def alignment_scores(
+    question: Question, layer: int, n_folds: int, jobs: int | None = None
+) -> xr.Dataset:
+    """Integrated gradients of every scan's part of the brain score, which sum to it.
+
+    Parameters
+    ----------
+    question, layer, jobs
+        As for `erasure_scores`.
+    n_folds
+        Folds that are integrated.
+
+    Returns
+    -------
+    xarray.Dataset
+        `score` (fold, scan, distance) and `others`, the tokens of no word (fold, scan); `change`
+        and `error` (fold, scan), of `integrated.integrated_gradients`; `scalar` (fold, scan), whose
+        sum over scans is their r, mean over voxels.
+
+    Raises
+    ------
+    InputError
+        As `integrated.integrated_gradients`.
+    """
+    return _side_by_side(_kept(wanted(question, "alignment", [layer], n_folds), jobs))
+
+
+def wanted(
+    question: Question, kind: Kind, layers: Iterable[int], n_folds: int | None = None
+) -> list[Item]:
+    """What `compute` is to compute for one of the functions above.
+
+    Parameters
+    ----------
+    question
+        Study, model and settings.
+    kind
+        "gradient" for `attribution_scores`, "erasure", "alignment", "layer".
+    layers
+        Hidden states that are read.
+    n_folds
+        The first folds only.
+    """
+    study = load_study(question.study, **dict(question.options))
+    folds = range(min(question.settings.n_folds, len(study.folds())))[:n_folds]
+    if kind == "layer":
+        folds = range(1)
+    return [(question, kind, layer, fold) for layer in layers for fold in folds]
+
+
+def compute(items: Iterable[Item], jobs: int | None = None) -> list[Path]:
+    """Files of results; those that are missing are computed side by side.
+
+    Every call starts processes that prepare the model and its readouts, so that one call for
+    everything costs less than one for each kind.
+
+    Parameters
+    ----------
+    items
+        From `wanted`.
+    jobs
+        Processes; by default one per core.
+    """
+    paths = {item: _path(*item) for item in items}
+    missing = [item for item, path in paths.items() if not path.is_file()]
     if missing:
+        for question in dict.fromkeys(item[0] for item in missing):
+            # Read by all processes, which would otherwise make it side by side.
+            prepared(question)
+        missing.sort(key=lambda item: _SLOWEST_FIRST.index(item[1]))
         map_processes(_compute, missing, jobs, title="attribution")
-    return {layer: xr.load_dataset(path, engine="h5netcdf") for layer, path in paths.items()}
+    return [*paths.values()]
 
 
-def _path(study: str, model: str, layer: int, settings: AttributionSettings, options: dict) -> Path:
+def _path(question: Question, *about: object) -> Path:
     source = source_digest([*SOURCES, "attribution"])
-    about = [study_fingerprint(study, **options), model, fingerprint(model), layer]
-    key = digest([*about, asdict(settings), source])
+    told = study_fingerprint(question.study, **dict(question.options))
+    model = [question.model, fingerprint(question.model)]
+    key = digest([told, *model, asdict(question.settings), source, *about])
     return cache_folder() / "attributions" / f"{key}.nc"
 
 
-def _compute(item: tuple) -> None:
-    """Attributions of one layer, written to its file."""
-    study, model, layer, settings, options, path = item
-    loaded = load_study(study, **options)
-    causal = predicts_next_word(model)
-    read = reading(load_language_model(model, head=causal), layer)
-    made = material(loaded, read, settings)
-    features = [scan_features(read, fold) for fold in made.contexts]
-    heads, r = fit_heads(features, made.responses)
-    folds = []
-    for fold in range(min(settings.n_folds, len(features))):
-        part = _brain_scores(read, made, features, heads[fold], fold, settings)
-        if causal:
-            part = xr.merge([part[["word", "run"]], _next_word(read, made.contexts[fold], part)])
-        folds.append(part)
-    found = xr.concat(folds, "fold", join="outer").assign(r=("fold", r.mean(1)[: len(folds)]))
-    found["word"] = found["word"].fillna(-1).astype(int)
+def _kept(items: list[Item], jobs: int | None) -> list[xr.Dataset]:
+    return [xr.load_dataset(path, engine="h5netcdf") for path in compute(items, jobs)]
+
+
+def _side_by_side(folds: list[xr.Dataset]) -> xr.Dataset:
+    together = xr.concat(folds, "fold", join="outer")
+    if "word" in together:
+        together["word"] = together["word"].fillna(-1).astype(int)
+    return together
+
+
+def _compute(item: Item) -> None:
+    """One result, written to its file."""
+    question, kind, layer, fold = item
+    found = RESULTS[kind](fitted(question, layer), fold, question.settings)
+    path = _path(*item)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         found.to_netcdf(temporary, engine="h5netcdf")
-
-
-def _brain_scores(
-    read: Reading,
-    made: Material,
-    features: list[np.ndarray],
-    head: Head,
-    fold: int,
-    settings: AttributionSettings,
-) -> xr.Dataset:
-    """Scores of the readouts of one fold, and the products of those of both halves."""
-    contexts = made.contexts[fold]
-    wanted = readouts(made, features, head, fold, settings)
-    found = gradient_times_input(read, contexts, np.stack([*wanted.values()]))
-    names, values, others = [*wanted], [found.values], [found.others]
-    for name, halves in paired_readouts(made, features, head, fold, settings).items():
-        apart = gradient_times_input(read, contexts, halves.reshape(-1, 1, halves.shape[2]))
-        one, two = np.split(apart.values, 2)
-        names.append(f"shared: {name}")
-        values.append((one * two).mean(0, keepdims=True))
-        others.append(np.zeros_like(found.others[:1]))
-    scores = WordScores(np.concatenate(values), np.concatenate(others))
-    return _as_dataset(scores, names, contexts)
-
-
-def _as_dataset(scores: WordScores, names: list[str], contexts: list[Context]) -> xr.Dataset:
-    """Scores with the words that they are of."""
-    word = np.full(scores.values.shape[1:], -1)
-    for row, one in zip(word, contexts, strict=True):
-        row[: len(one.words)] = one.words[::-1]
-    return xr.Dataset(
-        {
-            "score": (("target", "scan", "distance"), scores.values),
-            "others": (("target", "scan"), scores.others),
-            "word": (("scan", "distance"), word),
-            "run": contexts[0].run,
-        },
-        {"target": names, "scan": range(len(contexts)), "distance": range(word.shape[1])},
-    )
-
-
-def _next_word(read: Reading, contexts: list[Context], part: xr.Dataset) -> xr.Dataset:
-    """Scores of next-word prediction beside those of the brain, and its losses."""
-    parts, losses = [part[["score", "others"]]], {}
-    for place in get_args(Place):
-        scores, losses[place] = next_word_scores(read, contexts, place)
-        more = _as_dataset(scores, [f"next word: {place}"], contexts)
-        parts.append(more[["score", "others"]])
-    found = xr.concat(parts, "target")
-    return found.assign(loss=(("place", "scan"), np.stack([*losses.values()])), place=[*losses])

@@ -15,6 +15,7 @@ import pandas as pd
 from brainalign.errors import InputError
 from brainalign.statistics import corrected
 from brainalign.studies.testbed.languages import LANGUAGES
+from brainalign.studies.testbed.languages.language import Language
 
 CONTENT = ("noun", "name", "verb", "adjective", "adverb")
 PRONOUNS = tuple(
@@ -55,13 +56,7 @@ def testbed_classes(words: pd.DataFrame, language: str) -> pd.DataFrame:
     InputError
         For a table without these columns, and a language that the testbed does not speak.
     """
-    if missing := {"lemma", "part_of_speech"} - set(words.columns):
-        raise InputError(f"The word table lacks {sorted(missing)}, which the testbed's words have.")
-    if language not in LANGUAGES:
-        raise InputError(
-            f"language is {language!r}; one of {', '.join(sorted(LANGUAGES))} is expected."
-        )
-    spoken = LANGUAGES[language]
+    spoken = _spoken(words, language, {"lemma", "part_of_speech"})
     things = {*spoken.places, *(thing for place in spoken.scene_objects for thing in place)}
     acts = {verb.infinitive for goal in spoken.goal_verbs for verb in goal}
     part, lemma = words["part_of_speech"], words["lemma"]
@@ -75,6 +70,55 @@ def testbed_classes(words: pd.DataFrame, language: str) -> pd.DataFrame:
             **{name: part == name for name in ("name", "pronoun", "verb")},
         }
     )
+
+
+def cue_words(words: pd.DataFrame, language: str) -> pd.DataFrame:
+    """The words that set scene and goal of the story, and words like them that set nothing.
+
+    Every scene opens by naming its place and what the protagonist means to do there; from then on
+    these are what a listener keeps in mind.
+
+    Parameters
+    ----------
+    words
+        Word table with lemma, part_of_speech and scene.
+    language
+        Code of the language.
+
+    Returns
+    -------
+    pandas.DataFrame
+        bool, one row per word. "scene" and "goal": the first place, and the first act of a goal, of
+        every scene. "scene control" and "goal control": things that belong to no place, and acts
+        that belong to no goal.
+
+    Raises
+    ------
+    InputError
+        As `testbed_classes`.
+    """
+    spoken = _spoken(words, language, {"lemma", "part_of_speech", "scene"})
+    place = words["lemma"].isin(spoken.places)
+    goal = words["lemma"].isin({verb.infinitive for acts in spoken.goal_verbs for verb in acts})
+    verbs = {verb.infinitive for verb in spoken.verbs}
+    return pd.DataFrame(
+        {
+            "scene": place & (place.groupby(words["scene"]).cumsum() == 1),
+            "goal": goal & (goal.groupby(words["scene"]).cumsum() == 1),
+            "scene control": words["lemma"].isin(spoken.objects),
+            "goal control": words["lemma"].isin(verbs) & (words["part_of_speech"] == "verb"),
+        }
+    )
+
+
+def _spoken(words: pd.DataFrame, language: str, columns: set[str]) -> Language:
+    if missing := columns - set(words.columns):
+        raise InputError(f"The word table lacks {sorted(missing)}, which the testbed's words have.")
+    if language not in LANGUAGES:
+        raise InputError(
+            f"language is {language!r}; one of {', '.join(sorted(LANGUAGES))} is expected."
+        )
+    return LANGUAGES[language]
 
 
 def plain_classes(words: Sequence[str]) -> pd.DataFrame:
