@@ -96,27 +96,58 @@ def in_fresh_process(prepare: Prepare, *arguments: Any, repeats: int = 1) -> tup
     result : object
         What the measured function gave.
     """
+    return in_turn(_alone, prepare, *arguments, repeats=repeats)[0]
+
+
+def _alone(prepare: Prepare, *arguments: Any) -> list[Callable[[], Any]]:
+    return [prepare(*arguments)]
+
+
+def in_turn(prepare: Callable, *arguments: Any, repeats: int = 1) -> list[tuple[Timing, Any]]:
+    """Measure several calls in one fresh process, one after the other, again and again.
+
+    What other processes do then spoils the times of all of them or of none, so that their ratios
+    hold; memory is that of all.
+
+    Parameters
+    ----------
+    prepare
+        As for `in_fresh_process`; gives a list of functions.
+    *arguments
+        Of `prepare`.
+    repeats
+        Calls of each; the shortest one counts.
+
+    Returns
+    -------
+    list of (Timing, object)
+        One for each function.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_measure, prepare, arguments, repeats).result()
 
 
-def _measure(prepare: Prepare, arguments: tuple, repeats: int) -> tuple[Timing, Any]:
-    function = prepare(*arguments)
+def _measure(prepare: Callable, arguments: tuple, repeats: int) -> list[tuple[Timing, Any]]:
+    functions = prepare(*arguments)
     speeds = [sgemm_speed()]
     _forget_peak()
     before = psutil.Process().memory_info().rss
-    passed = []
+    passed, results = [[] for _ in functions], {}
     for _ in range(repeats):
-        start = clocks()
-        result = function()
-        passed.append(clocks() - start)
+        for number, function in enumerate(functions):
+            start = clocks()
+            results[number] = function()
+            passed[number].append(clocks() - start)
     peak = _peak_memory()
     speeds.append(sgemm_speed())
-    seconds, own, busy = min(passed, key=lambda clock: clock[0])
-    others = max(busy - own, 0.0)
-    timing = Timing(float(seconds), float(own), float(others), np.mean(speeds).item(), before, peak)
-    return timing, result
+    sgemm = np.mean(speeds).item()
+    found = []
+    for number, times in enumerate(passed):
+        seconds, own, busy = min(times, key=lambda clock: clock[0]).tolist()
+        timing = Timing(seconds, own, max(busy - own, 0.0), sgemm, before, peak)
+        found.append((timing, results[number]))
+    return found
 
 
 def clocks() -> np.ndarray:

@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Iterator
 
+import bench_attribution
 import bench_growth
 import bench_ridge
 import bench_significance
@@ -33,8 +34,13 @@ def here(monkeypatch):
     def fake(prepare, *arguments, repeats=1):
         return TIMING, prepare(*arguments)()
 
-    for module in (bench_ridge, bench_growth, bench_significance):
+    for module in (bench_growth, bench_ridge, bench_significance):
         monkeypatch.setattr(module, "in_fresh_process", fake)
+
+    def fake_turns(prepare, *arguments, repeats=1):
+        return [(TIMING, function()) for function in prepare(*arguments)]
+
+    monkeypatch.setattr(bench_attribution, "in_turn", fake_turns)
 
 
 @pytest.fixture
@@ -54,6 +60,22 @@ def test_a_call_is_measured_in_a_process_of_its_own():
     values = (timing.seconds, timing.own, timing.others, timing.sgemm)
     assert all(isinstance(value, float) and value >= 0 for value in values)
     json.dumps(measure.row("part", "case", "who", timing))
+
+
+def prepare_counters(step: int):
+    calls = []
+
+    def count() -> list[int]:
+        calls.append(len(calls) * step)
+        return calls
+
+    return [count, lambda: sum(calls)]
+
+
+def test_calls_are_measured_in_turn():
+    (counted, calls), (summed, total) = measure.in_turn(prepare_counters, 10, repeats=3)
+    assert calls == [0, 10, 20] and total == 30
+    assert counted.sgemm == summed.sgemm and counted.seconds >= 0 <= summed.seconds
 
 
 def test_ratios_are_to_the_first_row_of_a_case():
@@ -172,6 +194,15 @@ def test_growth_rows(here):
 def test_significance_rows(here):
     ours, peer = bench_significance.rows(quick=True)
     assert ours["case"] == peer["case"] and ours["max_difference"] < 1e-5
+
+
+def test_attribution_rows(here):
+    forward, targets, ours, peer = bench_attribution.rows(
+        size=bench_attribution.Size(60, 150, 50, 5)
+    )
+    assert forward["case"] == targets["case"] and "5 contexts, 16 readouts" in targets["case"]
+    assert ours["case"] == peer["case"] and ours["max_difference"] < 1e-5
+    assert peer["seconds"] == 10 * ours["seconds"] and peer["how"] == "5 of 50 voxels"
 
 
 def test_all_benchmarks_make_one_table_and_one_page(here, monkeypatch, capsys):

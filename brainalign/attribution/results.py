@@ -32,8 +32,8 @@ from brainalign.attribution.readouts import error_cotangents, region_weights
 from brainalign.loading import load_language_model, predicts_next_word
 from brainalign.studies import load_study
 
-# Readouts of single voxels that words are left out for.
-_LEFT_OUT = ("region", "other", "region: shifted", "region: random")
+# Readouts of single voxels that words are left out for, beside the random ones.
+_LEFT_OUT = ("region", "other", "region: shifted")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _erasure(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset
     found = {
         name: np.where(there, squared_changes(changes, w), np.nan)
         for name, w in weights.items()
-        if name.startswith(_LEFT_OUT)
+        if name in _LEFT_OUT or ": random " in name
     }
     whole = np.where(there, squared_changes(changes, head.weights), np.nan)
     error = error_cotangents(of.made, of.features[fold], head, fold, settings)["error"][some]

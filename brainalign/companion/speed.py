@@ -20,7 +20,7 @@ from brainalign.files import atomic_path, cache_folder, digest, file_sha256, sou
 PAGE, GENERATED = Path("book/speed.md"), Path("book/executed/speed.md")
 _FIGURE = "speed_growth.png"
 _SCRIPT = Path("benchmarks/run.py")
-_MEASURED = ("activations", "loading", "regressors", "ridge", "states")
+_MEASURED = ("activations", "attribution", "loading", "regressors", "ridge", "states")
 _SAMPLED, _EXACT = "brainalign, sampled search", "brainalign, exact"
 _PEERS = ("himalaya", "scikit-learn", "authors' loop")
 # Whose seconds are divided by whose.
