@@ -9,15 +9,23 @@ import xarray as xr
 from brainalign.attribution_tables import interval_row
 
 
-def deletion(found: xr.Dataset) -> pd.DataFrame:
-    """Curves of deletion, mean over runs.
+def curves(found: xr.Dataset, way: str = "deletion") -> pd.DataFrame:
+    """Curves of deletion or of insertion, mean over runs.
+
+    Parameters
+    ----------
+    found
+        From `attribution.scores.erasure_scores`.
+    way
+        "deletion" or "insertion".
 
     Returns
     -------
     pandas.DataFrame
-        Columns fraction, ranking, measure, value, low, high; fraction 0 is the text as it is.
+        Columns fraction, ranking, measure, value, low, high. Fraction 0 is the text as it is, or
+        nothing of it.
     """
-    curve = found["curve"].transpose("measure", "ranking", "fraction", "fold")
+    curve = found["curve"].sel(way=way).transpose("measure", "ranking", "fraction", "fold")
     rows = [
         {"fraction": float(fraction), "ranking": str(ranking), "measure": str(measure)}
         | interval_row(
@@ -30,23 +38,24 @@ def deletion(found: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(subset="value")
 
 
-def deletion_areas(found: xr.Dataset) -> pd.DataFrame:
-    """How much more each ranking loses than random words at the same distances: one number each.
+def areas(found: xr.Dataset) -> pd.DataFrame:
+    """How far each ranking lies beyond random words at the same distances: one number each.
 
     Returns
     -------
     pandas.DataFrame
-        Columns measure, ranking, beyond random words (mean over fractions of the difference of the
-        curves), low, high.
+        Columns way, measure, ranking, beyond random words (mean over fractions of the difference of
+        the curves), low, high.
     """
     curve = found["curve"].sel(fraction=found["fraction"] > 0)
     beyond = (curve - curve.sel(ranking="random words, same distances")).mean("fraction")
     rows = [
-        {"measure": str(measure), "ranking": str(ranking)}
+        {"way": str(way), "measure": str(measure), "ranking": str(ranking)}
         | interval_row(
-            beyond.sel(measure=measure, ranking=ranking).to_numpy(),
+            beyond.sel(way=way, measure=measure, ranking=ranking).to_numpy(),
             "beyond random words",
         )
+        for way in beyond["way"].values
         for measure in beyond["measure"].values
         for ranking in beyond["ranking"].values
         if "random" not in str(ranking)
@@ -67,7 +76,7 @@ def completeness(found: xr.Dataset, edges: Sequence[int] = (0, 16, 32, 64)) -> p
     Returns
     -------
     pandas.DataFrame
-        One row per run: brain score r of its scans, sum of all integrated gradients, share of the
+        One row per fold: brain score r of its scans, sum of all integrated gradients, share of the
         baseline, largest error of completeness, and the sums of ranges of distances.
     """
     stops = [*edges[1:], None]
@@ -77,7 +86,7 @@ def completeness(found: xr.Dataset, edges: Sequence[int] = (0, 16, 32, 64)) -> p
         one = found.isel(fold=fold)
         total = float(one["score"].sum() + one["others"].sum())
         row = {
-            "run": int(one["run"]) + 1,
+            "fold": fold + 1,
             "r": float(one["scalar"].sum()),
             "sum": total,
             "baseline": round(float((one["scalar"] - one["change"]).sum()), 6),

@@ -13,9 +13,6 @@ from brainalign.attribution_tables import BRAIN, OUTPUT, THRESHOLD, of_target
 from brainalign.errors import InputError
 from brainalign.study import Study
 
-#: Of the readout that no voxel has: in the table of classes.
-_CHANCE = "error: mixture"
-
 
 def story_words(study: Study, scores: xr.Dataset) -> tuple[pd.DataFrame, np.ndarray]:
     """Word tables of the runs, one below the other, and every score's row in it.
@@ -61,7 +58,7 @@ def classes(
     pandas.DataFrame
         Columns class, task, base_rate, share, log_odds, low, high, p, p_adjusted.
     """
-    tasks = {"brain": BRAIN, "next word": OUTPUT, "random readouts": _CHANCE}
+    tasks = {"brain": BRAIN, "next word": OUTPUT, "brain, shuffled responses": "error: shuffled"}
     sets = {
         task: metrics.important_sets(of_target(scores, target), threshold)
         for task, target in tasks.items()
@@ -206,7 +203,7 @@ def passage(study: Study, scores: xr.Dataset, fold: int = 0) -> pd.DataFrame:
         )
     if not 0 <= fold < scores.sizes["fold"]:
         raise InputError(
-            f"passage is {fold}; folds 0 to {scores.sizes['fold'] - 1} have attributions."
+            f"fold is {fold}; folds 0 to {scores.sizes['fold'] - 1} have attributions."
         )
     one = scores.isel(fold=fold)
     here = one.sel(scan=int(one["passage_scan"]))

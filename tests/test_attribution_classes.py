@@ -13,7 +13,6 @@ from brainalign.attribution.cues import cue_area, score_by_word
 from brainalign.attribution.word_classes import (
     class_table,
     plain_classes,
-    scan_blocks,
     word_covariates,
 )
 from brainalign.errors import InputError
@@ -81,6 +80,16 @@ def test_every_scene_is_set_once_and_controls_set_nothing(code):
     assert set(part[found["goal control"]]) == {"verb"} == set(part[found["goal"]])
 
 
+def test_scenes_of_several_runs_are_told_apart():
+    runs = [
+        run.words.assign(run=number) for number, run in enumerate(load_study("testbed").runs[:3])
+    ]
+    together = word_classes.cue_words(pd.concat(runs, ignore_index=True), "en")
+    alone = pd.concat([word_classes.cue_words(run, "en") for run in runs], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone)
+    assert together["scene"].sum() == sum(run["scene"].nunique() for run in runs)
+
+
 def test_the_words_that_set_an_opening_by_hand():
     words = load_study("testbed").runs[0].words.iloc[:21]
     found = word_classes.cue_words(words, "en")
@@ -110,11 +119,6 @@ def test_covariates_of_words():
     found = word_covariates(["The", "owl", "the", "crow"])
     np.testing.assert_allclose(found["log frequency"], np.log([2, 1, 2, 1]))
     assert found["length"].tolist() == [3, 3, 3, 4]
-
-
-def test_blocks_of_scans_stay_within_runs():
-    labels = scan_blocks([0, 0, 0, 1, 1], [10, 19, 20, 20, 45])
-    assert labels.tolist() == [0, 0, 1, 2, 3]
 
 
 def planted(effects=(1.5, 0.0), n_scans=400, n_distances=25, seed=0):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from captum.attr import FeatureAblation
 from tiny_attribution import (
     N_WORDS,
@@ -166,7 +167,8 @@ def test_curves_begin_with_the_text_as_it_is_and_end_with_nothing_of_it(fitted, 
     scores = {"a": made_up_scores(contexts[0]), "b": made_up_scores(contexts[0], 1)}
     rng = np.random.default_rng(0)
     found = deletion_curves(rd, contexts[0], heads[0], y[0], scores, rng, (0.2, 1))
-    assert found.dims == ("measure", "ranking", "fraction")
+    assert found.dims == ("way", "measure", "ranking", "fraction")
+    inserted, found = found.sel(way="insertion"), found.sel(way="deletion")
     names = ["a", "b", "lowest words", "random words", "random words, same distances"]
     assert found["ranking"].values.tolist() == names
     assert found["fraction"].values.tolist() == [0, 0.2, 1]
@@ -178,11 +180,19 @@ def test_curves_begin_with_the_text_as_it_is_and_end_with_nothing_of_it(fitted, 
     np.testing.assert_allclose(start.sel(measure="next-word loss"), loss, rtol=1e-5)
 
     there = np.isfinite(scores["a"])
-    some, all_words = asked[: len(names)], asked[len(names) :]
+    # With all words inserted nothing is replaced, with none everything; ways take turns.
+    everything = inserted.sel(fraction=1).to_numpy()
+    np.testing.assert_allclose(everything, start.to_numpy(), atol=1e-6)
+    nothing, *rest = asked
+    assert (nothing == there).all()
+    assert all(
+        (gone == there & ~words).all() for words, gone in zip(rest[::2], rest[1::2], strict=True)
+    )
+    some, all_words = rest[: 2 * len(names) : 2], rest[2 * len(names) :: 2]
     assert all((words == there).all() for words in all_words)
     np.testing.assert_array_equal(some[0], highest_words(scores["a"], 0.2))
     np.testing.assert_array_equal(some[2], highest_words(-scores["a"], 0.2))
-    for part in (slice(0, 4), slice(4, 16)):
+    for part in (slice(3, 4), slice(4, 5), slice(8, 10), slice(12, 16)):
         np.testing.assert_array_equal(some[4][:, part].sum(1), some[0][:, part].sum(1))
     assert (some[4] != some[0]).any() and (found.sel(measure="prediction", fraction=1) > 0).all()
 
@@ -196,8 +206,10 @@ def test_curves_measure_the_texts_without_the_words(fitted, monkeypatch):
     )
     scores = made_up_scores(contexts[1])
     found = deletion_curves(
-        rd, contexts[1], heads[1], y[1], {"a": scores}, np.random.default_rng(0), (0.3,)
-    ).sel(ranking="a", fraction=0.3)
+        rd, contexts[1], heads[1], y[1], {"a": scores}, np.random.default_rng(0), (0.001, 0.3)
+    )
+    assert found["fraction"].values.tolist() == [0, 0.3]
+    found = found.sel(way="deletion", ranking="a", fraction=0.3)
     without = known(contexts[1], highest_words(scores, 0.3), TOKEN)
     intact, predicted = (heads[1].predict(h) for h in (x[1], scan_features(rd, without)))
     change = np.sqrt(((predicted - intact) ** 2).sum() / (intact**2).sum())
@@ -229,6 +241,7 @@ def test_deleting_what_no_readout_pools_changes_nothing(study, read):
     y = np.random.default_rng(1).normal(size=(len(contexts), 6))
     rng = np.random.default_rng(0)
     found = deletion_curves(rd, contexts, head, y, {"pooled": scores}, rng, (0.15,))
+    found = found.sel(way="deletion")
     change = found.sel(measure="prediction", fraction=0.15)
     assert float(change.sel(ranking="lowest words")) == pytest.approx(0, abs=1e-6)
     assert float(change.sel(ranking="pooled")) > 0.1

@@ -219,8 +219,9 @@ def curves():
     values = np.stack([100 * k * fraction[:, None] * runs for k in slope.values()])
     values = np.stack([values, 0.3 - values / 100, np.full_like(values, np.nan)])
     return xr.Dataset(
-        {"curve": (("measure", "ranking", "fraction", "fold"), values)},
+        {"curve": (("way", "measure", "ranking", "fraction", "fold"), np.stack([values, -values]))},
         {
+            "way": ["deletion", "insertion"],
             "measure": ["prediction", "brain score", "next-word loss"],
             "ranking": list(slope),
             "fraction": fraction,
@@ -229,7 +230,9 @@ def curves():
 
 
 def test_deletion_is_a_mean_over_runs(curves):
-    found = checks.deletion(curves)
+    found = checks.curves(curves)
+    inserted = checks.curves(curves, "insertion")
+    np.testing.assert_allclose(inserted["value"], -found["value"])
     assert len(found) == 2 * 4 * 3 and found["value"].notna().all()
     at = row(found, measure="prediction", ranking="brain", fraction=0.1)
     check_interval(at, [18.0, 20, 22], "value")
@@ -237,7 +240,9 @@ def test_deletion_is_a_mean_over_runs(curves):
 
 
 def test_deletion_areas_are_what_is_lost_beyond_random_words(curves):
-    found = checks.deletion_areas(curves)
+    found = checks.areas(curves)
+    assert set(found["way"]) == {"deletion", "insertion"}
+    found = found[found["way"] == "deletion"]
     assert set(found["ranking"]) == {"brain", "lowest words"}
     assert set(found["measure"]) == {"prediction", "brain score"}
     # Curves of brain and random words differ by 1 and 10; their mean over fractions above 0.
@@ -267,7 +272,7 @@ def test_completeness_says_where_the_score_comes_from():
             {"distance": range(80)},
         )
     )
-    assert found["run"].tolist() == [1, 4]
+    assert found["fold"].tolist() == [1, 2]
     np.testing.assert_allclose(found["r"], [np.nansum(c) + 0.5 * n for c, n in zip(change, (5, 4), strict=True)])  # fmt: skip
     np.testing.assert_allclose(found["baseline"], [2.5, 2.0])
     np.testing.assert_allclose(found["sum"], found["r"] - found["baseline"])
@@ -348,25 +353,25 @@ def test_classes_are_held_against_next_word_and_chance(story):
     study, scores = story
     words, word = words_tables.story_words(study, scores)
     kinds, rng = word_classes.testbed_classes(words, "en"), np.random.default_rng(0)
-    names = ["error", "next word: output", "error: mixture"]
+    names = ["error", "next word: output", "error: shuffled"]
     values = rng.normal(size=(3, *word.shape))
     values[0] *= np.where(kinds["verb"].to_numpy()[word], 3, 1)
     values[:, word < 0] = np.nan
     scored = scores.assign(score=(("target", "fold", "scan", "distance"), values))
     scored = scored.assign_coords(target=names)
     found = words_tables.classes(scored, words, word, kinds[["verb", "name"]])
-    assert set(found["task"]) == {"brain", "next word", "random readouts"}
+    assert set(found["task"]) == {"brain", "next word", "brain, shuffled responses"}
     verb = found.set_index(["class", "task"]).loc["verb"]
     assert verb.loc["brain", "low"] > 1 and verb.loc["brain", "p_adjusted"] < 0.05
     assert abs(verb.loc["next word", "log_odds"]) < 0.3
-    assert abs(verb.loc["random readouts", "log_odds"]) < 0.3
+    assert abs(verb.loc["brain, shuffled responses", "log_odds"]) < 0.3
     sets = metrics.important_sets(values[0], 10)
     own = kinds["verb"].to_numpy()[word] & (word >= 0)
     assert verb.loc["brain", "share"] == pytest.approx(sets[own].mean())
     encoder = words_tables.classes(
-        scored.sel(target=["error", "error: mixture"]), words, word, kinds[["verb"]]
+        scored.sel(target=["error", "error: shuffled"]), words, word, kinds[["verb"]]
     )
-    assert set(encoder["task"]) == {"brain", "random readouts"}
+    assert set(encoder["task"]) == {"brain", "brain, shuffled responses"}
 
 
 @pytest.fixture(scope="module")
@@ -417,14 +422,14 @@ def test_passages_refuse_what_may_not_be_printed_and_what_is_not_there(with_pass
     with pytest.raises(InputError, match="text of study 'testbed' is under copyright"):
         words_tables.passage(secret, scores)
     for fold in (-1, 4):
-        with pytest.raises(InputError, match=f"passage is {fold}; folds 0 to 3 have"):
+        with pytest.raises(InputError, match=f"fold is {fold}; folds 0 to 3 have"):
             words_tables.passage(study, scores, fold)
     assert (words_tables.passage(replace(study, simulated=False), scores)["cue"] == "").all()
 
 
 def test_the_paper_is_compared_in_orders_and_ranges(made_up, layers, curves):
     shared = tables.overlap(made_up, np.random.default_rng(0))
-    deleted = checks.deletion(curves).assign(
+    deleted = checks.curves(curves).assign(
         measure=lambda table: table["measure"].replace("prediction", "next-word loss"),
     )
     deleted = pd.concat(

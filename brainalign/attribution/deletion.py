@@ -1,4 +1,7 @@
-"""What is lost when the words that a ranking puts first are replaced by random words of the story."""
+"""What is lost without the words that a ranking puts first, and what is kept with them alone.
+
+Words are replaced by tokens drawn from the story.
+"""
 
 from collections.abc import Sequence
 
@@ -13,10 +16,13 @@ from brainalign.attribution.erasure import (
     replaced,
 )
 from brainalign.attribution.heads import Head
+from brainalign.attribution.metrics import FINE_EDGES
 from brainalign.attribution.next_word import features_and_loss
 from brainalign.attribution.reading import Reading
 from brainalign.statistics import pearson
 
+#: As many words as the first ranking puts first, at the same distances.
+MATCHED = "random words, same distances"
 #: Measures of `deletion_curves`, as figures name them.
 MEASURES = ("prediction", "brain score", "next-word loss")
 
@@ -50,7 +56,7 @@ def deletion_curves(
     rng: np.random.Generator,
     fractions: Sequence[float] = FRACTIONS,
 ) -> xr.DataArray:
-    """Predictions, brain score and next-word loss when more and more words are replaced.
+    """Predictions, brain score and next-word loss when more and more words are replaced, or kept.
 
     Parameters
     ----------
@@ -63,16 +69,18 @@ def deletion_curves(
     responses
         Shape (scan, voxel), of these scans.
     scores
-        As for `rankings`. The first one also gives "random words, same distances".
+        As for `rankings`. The first one also gives `MATCHED`.
     rng
         Seeded generator.
     fractions
-        Of the words of each context; 0, the text as it is, comes before them.
+        Of the words of each context; those of less than one word are left out, and 0 comes first:
+        the text as it is, or nothing of it.
 
     Returns
     -------
     xarray.DataArray
-        Dims (measure, ranking, fraction). "prediction" is the change of all voxels' predictions, as
+        Dims (way, measure, ranking, fraction). "deletion" replaces these words, "insertion" all
+        others. "prediction" is the change of all voxels' predictions, as
         a part of their own size; "brain score" the mean r over voxels; "next-word loss" in nats.
     """
     ranked = rankings(scores, rng)
@@ -88,14 +96,20 @@ def deletion_curves(
         r = np.nanmean(pearson(predicted.T, responses.T))
         return [change, r, np.nan if loss is None else np.nanmean(loss)]
 
-    curves = {name: [measured(contexts)] for name in [*ranked, "random words, same distances"]}
+    texts = {"deletion": contexts, "insertion": replaced(contexts, there, story, rng)}
+    first_point = {way: measured(text) for way, text in texts.items()}
+    fractions = [part for part in fractions if round(part * np.median(there.sum(1))) >= 1]
+    names = [*ranked, MATCHED]
+    curves = {way: {name: [point] for name in names} for way, point in first_point.items()}
     for fraction in fractions:
         chosen = {name: highest_words(values, fraction) for name, values in ranked.items()}
-        matched = at_matched_distances(next(iter(chosen.values())), there, rng)
-        for name, words in (chosen | {"random words, same distances": matched}).items():
-            curves[name].append(measured(replaced(contexts, words, story, rng)))
+        chosen[MATCHED] = at_matched_distances(chosen[names[0]], there, rng, FINE_EDGES)
+        for name, words in chosen.items():
+            for way, gone in {"deletion": words, "insertion": there & ~words}.items():
+                curves[way][name].append(measured(replaced(contexts, gone, story, rng)))
+    values = np.array([[*of_way.values()] for of_way in curves.values()])
     return xr.DataArray(
-        np.moveaxis(np.array([*curves.values()]), 2, 0),
-        {"measure": [*MEASURES], "ranking": [*curves], "fraction": [0, *fractions]},
-        ("measure", "ranking", "fraction"),
+        np.moveaxis(values, 3, 1),
+        {"way": [*curves], "measure": [*MEASURES], "ranking": names, "fraction": [0, *fractions]},
+        ("way", "measure", "ranking", "fraction"),
     )

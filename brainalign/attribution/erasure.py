@@ -1,7 +1,7 @@
 """Do the words that an attribution ranks high matter? Texts with words replaced.
 
 Leaving one word out at a time is an attribution itself. Deletion replaces the highest words of
-another one, insertion all but the highest. What is measured afterwards is the caller's:
+another one, insertion all others. What is measured afterwards is the caller's:
 predictions, brain scores, the loss of next-word prediction.
 """
 

@@ -142,9 +142,11 @@ def integrated_gradients(
         values[:, todo, : found.scores.values.shape[2]] = found.scores.values
         others[:, todo] = found.scores.others
         change[todo], error[todo] = found.change, found.error
-        todo = np.flatnonzero(error > tolerance)
+        # Not a number, an error is no better than a large one.
+        todo = np.flatnonzero(~(error <= tolerance))
         if len(todo) and 4 * n_steps > most_steps:
-            _give_up(contexts[error.argmax()], error.max(), n_steps, tolerance)
+            worst = int(np.nan_to_num(error, nan=np.inf).argmax())
+            _give_up(contexts[worst], error[worst], n_steps, tolerance)
         n_steps *= 4
     return Integrated(WordScores(values, others), change, error)
 

@@ -18,6 +18,8 @@ Mode = Literal["abs", "positive"]
 THRESHOLDS = (1, 2, 3, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98)
 #: Distances at which bins begin: 0-3, 4-15, 16-63, 64-255, 256 and more words back.
 EDGES = (0, 4, 16, 64, 256)
+#: Narrow ranges, for what two attributions share because both favour the same distances.
+FINE_EDGES = (*range(8), 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 256, 512)
 
 
 def shares(scores: np.ndarray, mode: Mode = "abs") -> np.ndarray:

@@ -71,12 +71,6 @@ class Batch:
     pooling: "Tensor"
     first: int
 
-    def only(self, row: int) -> "Batch":
-        """One of its contexts."""
-        rows = slice(row, row + 1)
-        parts = (part[rows] for part in (self.embeddings, self.mask, self.pooling))
-        return Batch(self.places[rows], *parts, self.first)
-
 
 def reading(language_model: LanguageModel, layer: int) -> Reading:
     """Prepare a model for gradients with respect to its token embeddings.

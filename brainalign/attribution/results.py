@@ -29,9 +29,12 @@ from brainalign.attribution.material import (
 from brainalign.attribution.next_word import Place, next_word_scores
 from brainalign.attribution.reading import Reading, reading, scan_features
 from brainalign.attribution.readouts import error_cotangents, region_weights
+from brainalign.errors import InputError
 from brainalign.loading import load_language_model, predicts_next_word
 from brainalign.studies import load_study
 
+#: Of a fold: fewer give no correlation.
+FEWEST_SCANS = 5
 # Readouts of single voxels that words are left out for, beside the random ones.
 _LEFT_OUT = ("region", "other", "region: shifted")
 
@@ -109,8 +112,19 @@ def _layer(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset:
     return xr.Dataset({"r": (("fold", "voxel"), of.r)})
 
 
+def _some(of: Fitted, fold: int, settings: AttributionSettings) -> slice:
+    """The scans of a fold that get attributions."""
+    n_scans = -(-len(of.made.contexts[fold]) // settings.every)
+    if n_scans < FEWEST_SCANS:
+        raise InputError(
+            f"every is {settings.every}, which leaves {n_scans} scans of fold {fold + 1}; at least "
+            f"{FEWEST_SCANS} are expected."
+        )
+    return slice(None, None, settings.every)
+
+
 def _gradient(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset:
-    some = slice(None, None, settings.every)
+    some = _some(of, fold, settings)
     contexts, h, head = of.made.contexts[fold][some], of.features[fold], of.heads[fold]
     weights = region_weights(of.made, of.features, head, fold, settings)
     cotangents = {
@@ -141,7 +155,7 @@ def _passage(read: Reading, one: Context, weights: np.ndarray) -> xr.Dataset:
 
 
 def _erasure(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset:
-    some = slice(None, None, settings.every)
+    some = _some(of, fold, settings)
     contexts, head = of.made.contexts[fold][some], of.heads[fold]
     weights = region_weights(of.made, of.features, head, fold, settings)
     changes, losses = left_out(of.read, contexts, of.read.reader.pad)
@@ -166,7 +180,7 @@ def _erasure(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset
 
 
 def _alignment(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset:
-    some = slice(None, None, settings.every)
+    some = _some(of, fold, settings)
     contexts, head = of.made.contexts[fold][some], of.heads[fold]
     about = (head, of.features[fold][some], of.made.responses[fold][some])
     scalar = linear_scalar(alignment_cotangents(*about))

@@ -137,7 +137,7 @@ def erasure_scores(question: Question, layer: int, jobs: int | None = None) -> x
         `change` (target, fold, scan, distance): squared change of the predictions, mean over
         voxels, of "region", "other", "region: shifted" and the random readouts, and the change of
         the loss ("next word: output"); `word` and `run` as for `attribution_scores`; `curve`
-        (measure, ranking, fraction, fold), from `deletion.deletion_curves`.
+        (way, measure, ranking, fraction, fold), from `deletion.deletion_curves`.
 
     Raises
     ------

@@ -81,7 +81,8 @@ def cue_words(words: pd.DataFrame, language: str) -> pd.DataFrame:
     Parameters
     ----------
     words
-        Word table with lemma, part_of_speech and scene.
+        Word table with lemma, part_of_speech and scene; of several runs, each of which counts its
+        scenes from 0, with the column run.
     language
         Code of the language.
 
@@ -98,13 +99,14 @@ def cue_words(words: pd.DataFrame, language: str) -> pd.DataFrame:
         As `testbed_classes`.
     """
     spoken = _spoken(words, language, {"lemma", "part_of_speech", "scene"})
+    which = [words[name] for name in ("run", "scene") if name in words]
     place = words["lemma"].isin(spoken.places)
     goal = words["lemma"].isin({verb.infinitive for acts in spoken.goal_verbs for verb in acts})
     verbs = {verb.infinitive for verb in spoken.verbs}
     return pd.DataFrame(
         {
-            "scene": place & (place.groupby(words["scene"]).cumsum() == 1),
-            "goal": goal & (goal.groupby(words["scene"]).cumsum() == 1),
+            "scene": place & (place.groupby(which).cumsum() == 1),
+            "goal": goal & (goal.groupby(which).cumsum() == 1),
             "scene control": words["lemma"].isin(spoken.objects),
             "goal control": words["lemma"].isin(verbs) & (words["part_of_speech"] == "verb"),
         }
@@ -161,12 +163,6 @@ def word_covariates(words: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"log frequency": np.log(counts), "length": plain.str.len().astype(float)})
 
 
-def scan_blocks(runs: np.ndarray, scans: np.ndarray, length: int = 20) -> np.ndarray:
-    """Label of the block of so many scans of one run that each scan lies in, (scan,)."""
-    pairs = np.stack([np.asarray(runs), np.asarray(scans) // length], axis=1)
-    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
-
-
 def class_table(
     important: Mapping[str, np.ndarray],
     classes: pd.DataFrame,
@@ -191,8 +187,8 @@ def class_table(
     covariates
         One row per word, from `word_covariates`; ones that do not vary are left out.
     clusters
-        Shape (scan,): what errors are taken over. Contexts that reach back farther than a block of
-        `scan_blocks` share words with other blocks; runs do not.
+        Shape (scan,): what errors are taken over, such as runs. Stretches of one run share words
+        where contexts reach back into the stretch before.
     level
         Of the intervals.
 
