@@ -12,10 +12,10 @@ from brainalign.concepts.answers import SHARED, TRAINED, UNTRAINED, quartile_sco
 from brainalign.concepts.tables import ANALYSES, PARADIGM_NAMES
 from brainalign.look import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, RED, STYLE, new_figure
 from brainalign.look_attribution import finish, offsets, spoken, spoken_each
+from brainalign.plots_concepts import dots
 from brainalign.study import SIMULATED
 from brainalign.wording import number, opening
 
-_MARK = {"ms": 7.5, "mec": "white", "mew": 0.6, "capsize": 0, "elinewidth": 1.6}
 # Of the lowest to the highest quartile.
 QUARTILE_COLOURS = ("#8ecae6", "#4f9bd0", "#2b5c9e", "#0b2a5b")
 _MODELS = {TRAINED: (BLUE, "o"), UNTRAINED: (GREEN, "^")}
@@ -95,7 +95,7 @@ def relations_figure(worlds: Mapping[str, pd.DataFrame]) -> Figure:
         for shift, (analysis, (colour, marker)) in shifts:
             part = table[table["analysis"] == analysis]
             places = np.array([names.index(name) for name in part["what"]]) + shift
-            handles.append(_dots(axes, part, "r", places, colour, marker))
+            handles.append(dots(axes, part, "r", places, color=colour, marker=marker))
         _rows(axes, names)
         axes.set(xlabel="r of the score with it", title=world.capitalize())
         axes.locator_params(axis="x", nbins=5)
@@ -111,12 +111,6 @@ def _rows(axes: Axes, names: list[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-
-
-def _dots(axes: Axes, rows: pd.DataFrame, value: str, places: np.ndarray, colour: str, marker: str):
-    """Dots with their intervals, at heights."""
-    edges = np.abs(rows[["low", "high"]].to_numpy() - rows[[value]].to_numpy()).T
-    return axes.errorbar(rows[value], places, xerr=edges, fmt=marker, color=colour, **_MARK)
 
 
 def relations_alt(worlds: Mapping[str, pd.DataFrame]) -> str:
@@ -156,7 +150,7 @@ def geometry_figure(table: pd.DataFrame) -> Figure:
         for shift, (model, (colour, marker)) in zip(offsets(2, 0.26), _MODELS.items(), strict=True):
             part = rows[rows["model"] == model]
             places = np.array([shown.index(name) for name in part["concepts as"]]) + shift
-            handles.append(_dots(axes, part, "r", places, colour, marker))
+            handles.append(dots(axes, part, "r", places, color=colour, marker=marker))
         _rows(axes, [names[name] for name in shown])
         axes.set(xlabel="Spearman's r of distances", title=f"Regions: {regions}")
         axes.locator_params(axis="x", nbins=5)
@@ -248,10 +242,8 @@ def recovery_figure(table: pd.DataFrame) -> Figure:
     handles = []
     for shift, (rows, colour, marker) in zip(offsets(2, 0.012), looks.values(), strict=True):
         part = table[rows]
-        edges = np.abs(part[["low", "high"]].to_numpy() - part[["found"]].to_numpy()).T
-        x = part["planted"] + shift
-        dots = axes.errorbar(x, part["found"], yerr=edges, fmt=marker, color=colour, **_MARK)
-        handles.append(dots)
+        look = {"color": colour, "marker": marker, "upright": True}
+        handles.append(dots(axes, part, "found", part["planted"] + shift, **look))
     axes.set(xlabel="Planted consistency", ylabel="Found, without noise")
     axes.set(xlim=(0, 0.85), ylim=(0, 0.95))
     text = "one dot per region and side; bars: 95 % interval over listeners\nline: found as planted"

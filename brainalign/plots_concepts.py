@@ -9,6 +9,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from brainalign.concepts.maps import (
     WHOLE,
@@ -38,8 +39,39 @@ from brainalign.wording import number, opening
 MAP_COLOURS, TRUTH_COLOURS = "viridis", "plasma"
 # Participants from which on the map is drawn.
 DRAWN = 2
-_MARK = {"ms": 7.5, "mec": "white", "mew": 0.6, "capsize": 0, "elinewidth": 1.6}
 _RULES = {"fdr": "all stimuli, FDR 5 %", "published": "p < .05 in both halves (published)"}
+
+
+def dots(
+    axes: Axes, rows: pd.DataFrame, value: str, places: ArrayLike, upright: bool = False, **look
+) -> Line2D:
+    """Values with bars from `low` to `high`, at heights, or upright above places on the x axis.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    rows
+        With columns `low`, `high` and the value's. The value may lie outside of its interval.
+    value
+        Name of a column.
+    places
+        Of the rows.
+    upright
+        Whether bars are upright.
+    **look
+        Of `Axes.plot`: color, marker, line.
+
+    Returns
+    -------
+    matplotlib.lines.Line2D
+        The dots, for a legend.
+    """
+    bars, along = (
+        (axes.vlines, (places, rows[value])) if upright else (axes.hlines, (rows[value], places))
+    )
+    bars(places, rows["low"], rows["high"], color=look["color"], lw=1.6)
+    return axes.plot(*along, **{"ls": "", "ms": 7.5, "mec": "white", "mew": 0.6} | look)[0]
 
 
 @mpl.rc_context(STYLE)
@@ -236,8 +268,7 @@ def regions_figure(found: ConsistencyMap) -> Figure:
         handles += parts.plot(
             table[column], places + shift, marker, color=colour, ms=9, mec="white", label=label
         )
-    edges = np.abs(table[["low", "high"]].to_numpy() - table[["selectivity"]].to_numpy()).T
-    language.errorbar(table["selectivity"], places, xerr=edges, fmt="D", color=INK, **_MARK)
+    dots(language, table, "selectivity", places, color=INK, marker="D")
     language.axvline(0, color=INK, lw=1)
     parts.set_xlim(left=0)
     labels = [_broken(name) for name in table["region"]]
@@ -293,7 +324,11 @@ def selectivity_figure(found: ConsistencyMap) -> Figure:
     handles, shifts = [], offsets(len(names), 0.05)
     for k, name in enumerate(names):
         rows = table[table["region"] == name]
-        handles.append(_line(axes, rows, shifts[k], COLOURS[k], MARKERS[k]))
+        # Crosses are all edge.
+        edge = {"mec": COLOURS[k], "mew": 1.6}
+        look = {"color": COLOURS[k], "marker": MARKERS[k], "ls": "-", "lw": 1.8} | edge
+        places = rows["quartile"] + shifts[k]
+        handles.append(dots(axes, rows, "value", places, upright=True, **look))
     axes.set(
         xlabel=f"Quartile of sentences − nonwords, in each of the {found.people}",
         ylabel=f"Mean part of the {found.people}\nin whom voxels are consistent",
@@ -304,20 +339,6 @@ def selectivity_figure(found: ConsistencyMap) -> Figure:
     text += f"\nconsistent: {_RULES[found.rule]}"
     finish(figure, found.source, text, handles, names)
     return figure
-
-
-def _line(axes: Axes, rows: pd.DataFrame, shift: float, colour: str, marker: str):
-    """Values over quartiles with their intervals."""
-    edges = np.abs(rows[["low", "high"]].to_numpy() - rows[["value"]].to_numpy()).T
-    return axes.errorbar(
-        rows["quartile"] + shift,
-        rows["value"],
-        yerr=edges,
-        color=colour,
-        marker=marker,
-        lw=1.8,
-        **_MARK,
-    )
 
 
 def selectivity_alt(found: ConsistencyMap) -> str:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from captum.attr import FeatureAblation
 from tiny_attribution import (
     N_WORDS,

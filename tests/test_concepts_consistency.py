@@ -164,6 +164,19 @@ def test_parts_of_stimuli_share_none_and_use_all():
     assert len(firsts) > 4
 
 
+@pytest.mark.parametrize("n_parts", [2, 4, 6])
+@pytest.mark.parametrize("n_stimuli", [6, 7, 8, 9])
+def test_halves_of_the_parts_have_as_many_stimuli(n_parts, n_stimuli):
+    # Only voxel k responds to stimulus k.
+    responses = np.eye(n_stimuli)[:, None].repeat(9, axis=1)
+    members = stimulus_parts(responses, n_parts, np.random.default_rng(0)) > 0
+    assert (members.sum(axis=0) == 1).all()
+    sizes = members.sum(axis=2)
+    assert np.ptp(sizes, axis=0).max() <= 1
+    halves = sizes[: n_parts // 2].sum(axis=0), sizes[n_parts // 2 :].sum(axis=0)
+    assert set(halves[0]) == {(n_stimuli + 1) // 2} and set(halves[1]) == {n_stimuli // 2}
+
+
 def test_parts_of_stimuli_need_as_many_stimuli():
     responses = normal(4, 5, 2)
     responses[1, 2] = np.nan

@@ -194,13 +194,16 @@ def test_mirror_images():
     np.testing.assert_array_equal(maps.mirrored(np.ones(len(left)), left), 0)
 
 
-def test_chance_is_binomial(found):
+def test_chance_is_binomial_where_half_of_the_participants_are_covered(found):
+    # The first voxels are those of one participant, the next ones of two of three.
+    found.selectivity[1:, :20] = found.selectivity[2, 20:40] = np.nan
+    found.counts[:20] = 1
     rows = maps.chance_table(found)
-    n = len(found.counts)
-    np.testing.assert_allclose(rows["chance"][0], n * (1 - 0.9975**3))
-    assert rows["voxels"].tolist()[:2] == [(found.counts >= k).sum() for k in (1, 2)]
-    rate = found.counts.mean() / 3
-    np.testing.assert_allclose(rows["cautious chance"][2], n * rate**3)
+    counts = found.counts[20:]
+    np.testing.assert_allclose(rows["chance"][0], len(counts) * (1 - 0.9975**3))
+    assert rows["voxels"].tolist()[:2] == [(counts >= k).sum() for k in (1, 2)]
+    rate = counts.mean() / 3
+    np.testing.assert_allclose(rows["cautious chance"][2], len(counts) * rate**3)
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")
@@ -282,8 +285,19 @@ def test_folds_of_stimuli_leak():
     assert numbers["leak_pictures"] == pytest.approx(means["of stimuli"])
     assert "pictures, folds of stimuli" in plots_concept_scores.leak_alt(rows)
     assert isinstance(plots_concept_scores.leak_figure(rows), Figure)
-    shown = tables.leak_page(rows)
-    assert shown["score"].tolist() == pytest.approx(means.tolist())
+    shown = tables.listeners_page(rows, "folds").set_index("folds")["score"]
+    assert shown.to_dict() == pytest.approx(means.to_dict())
+
+
+def test_only_what_is_shared_carries_over(study, data):
+    latents = tiny_study()[1]
+    groups = maps.region_groups(study, data)
+    rows = answers.transfer_table(data, vectors_of(latents), groups, 4)
+    assert len(rows) == 3 * 2 * 3
+    means = rows.groupby(["regions", "paradigm"])["r"].mean()
+    assert (means["more consistent"] > 0.5).all() and (means["less consistent"].abs() < 0.1).all()
+    shown = tables.listeners_page(rows, "regions")
+    assert shown.columns.tolist() == ["paradigm", "regions", "score", "95 % interval"]
 
 
 def test_geometry_tells_the_model_that_knows(study, data):
@@ -336,6 +350,18 @@ def test_maps_of_listeners_and_published_ones(found):
     assert "the regions made from it" in plots_concepts.map_alt(plain)
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_bars_reach_from_low_to_high_wherever_the_value_is(upright):
+    rows = pd.DataFrame({"value": [0.9, 0.5], "low": [0.1, 0.4], "high": [0.6, 0.8]})
+    axes = Figure().subplots()
+    line = plots_concepts.dots(axes, rows, "value", [1, 2], upright, color="k", marker="o")
+    values = 1 if upright else 0
+    np.testing.assert_array_equal(line.get_xydata()[:, values], rows["value"])
+    (bars,) = axes.collections
+    ends = [segment[:, values].tolist() for segment in bars.get_segments()]
+    assert ends == rows[["low", "high"]].to_numpy().tolist()
+
+
 def test_recovery_is_drawn_and_said(study, data, found):
     rows = maps.recovered_table(study, data)
     assert isinstance(plots_concept_scores.recovery_figure(rows), Figure)
@@ -348,6 +374,16 @@ def test_recovery_is_drawn_and_said(study, data, found):
     assert numbers["n_roi_BA45"] == (region_voxels(study) & (study.voxels["roi"] == "BA45")).sum()
     assert tables.page_regions(found)["region"].tolist() == ["BA45", "TP"]
     assert tables.lateralization_table(found)["chance, both sides"].notna().sum() == 4
+
+
+def test_boxes_are_the_same_on_both_sides(found, monkeypatch):
+    # Edges of boxes, at 12 and 36 mm, are places of voxels.
+    found.voxels["x"] *= 3
+    places = []
+    monkeypatch.setattr(maps, "map_correlation", lambda *given, **_: places.append(given[2]))
+    maps.selectivity_relation(found, 99, np.random.default_rng(0))
+    mirrored = places[0] * [-1, 1, 1]
+    assert sorted(map(tuple, mirrored)) == sorted(map(tuple, places[0] + 0.0))
 
 
 def test_relation_with_selectivity(found):

@@ -25,7 +25,7 @@ def with_p(exceeded, n_permutations=1000, n_pooled=10**6):
     values = -1 + 1e-4 * np.arange(20001)
     pooled = np.where(values <= 0, n_pooled, np.clip((0.5 - values) * 4, 0, 1) * n_pooled)
     whole = np.nan_to_num(exceeded).astype(int)
-    return PermutationTest(observed, whole, np.zeros(n_permutations), pooled.astype(int))
+    return PermutationTest(observed, whole, n_permutations, pooled.astype(int))
 
 
 def test_the_published_rule_counts_to_49_of_1000_in_both_halves():

@@ -4,7 +4,7 @@ Consistency that scores are compared with comes from two parts of the stimuli, s
 two. The published way takes all stimuli for both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,16 @@ from scipy import stats
 
 from brainalign.concepts.consistency import consistency, excess_consistency, moments
 from brainalign.concepts.decoupling import (
+    Relation,
     cell_means,
+    over_participants,
     published_relation,
     quartile_cells,
     relation,
 )
 from brainalign.concepts.encoding import Stimuli, encode_concepts
 from brainalign.concepts.rsa import (
+    count_concepts,
     nested_rsa,
     published_rsa,
     rsa_p_value,
@@ -33,7 +36,7 @@ from brainalign.parallel import progress
 ALPHAS = tuple(10.0 ** np.arange(0, 6))
 TRAINED, UNTRAINED = "trained", "untrained"
 SHARED = "shared by all three"
-PUBLISHED, DEFAULT, REVERSE = "published", "default", "selectivity"
+PUBLISHED, DEFAULT = "published", "default"
 
 
 def voxel_values(
@@ -55,7 +58,7 @@ def voxel_values(
     Returns
     -------
     dict
-        Arrays (listener, voxel): `consistency` and `score` from all stimuli; `excess` from two of
+        Arrays (listener, voxel): `consistency` and `score` from all parts; `excess` from two of
         the four parts, `score_other` and `reliability` from the other two; `selectivity`. Scores
         are means over paradigms.
     """
@@ -119,10 +122,10 @@ def relation_table(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """
     cells = quartile_scores(values)
     each = [published_relation(own[None]) for own in cells]
-    rows = [
-        _row(PUBLISHED, "consistency", *_over_listeners([np.nanmean(r.consistency) for r in each])),
-        _row(PUBLISHED, "selectivity", *_over_listeners([np.nanmean(r.selectivity) for r in each])),
-    ]
+    rows = []
+    for what in ("consistency", "selectivity"):
+        means = np.array([np.nanmean(getattr(own, what)) for own in each])
+        rows.append(_row(PUBLISHED, what, over_participants(means)))
     score, selectivity, excess, reliability = (
         values[name] for name in ("score_other", "selectivity", "excess", "reliability")
     )
@@ -130,20 +133,13 @@ def relation_table(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
         "consistency": (excess, score, selectivity, reliability),
         "selectivity": (selectivity, score, excess, reliability),
     }.items():
-        found = relation(*args)
-        rows.append(_row(DEFAULT, what, found.mean, found.low, found.high, found.p))
+        rows.append(_row(DEFAULT, what, relation(*args)))
     return pd.DataFrame(rows)
 
 
-def _row(analysis: str, what: str, r: float, low: float, high: float, p: float) -> dict:
-    return {"analysis": analysis, "what": what, "r": r, "low": low, "high": high, "p": p}
-
-
-def _over_listeners(r: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean of correlations, its 95 % interval and p (t, of Fisher's z)."""
-    test = stats.ttest_1samp(np.arctanh(r), 0)
-    low, high = np.tanh(test.confidence_interval())
-    return float(np.tanh(np.arctanh(r).mean())), float(low), float(high), float(test.pvalue)
+def _row(analysis: str, what: str, found: Relation) -> dict:
+    values = {"r": found.mean, "low": found.low, "high": found.high, "p": found.p}
+    return {"analysis": analysis, "what": what} | values
 
 
 def leak_table(
@@ -179,6 +175,44 @@ def leak_table(
                 scores = encode_concepts(stimuli, rng, None, n_folds, ALPHAS, grouped)
                 r = float(np.nanmean(scores.r_fold))
                 rows.append({"paradigm": paradigm, "folds": folds, "subject": subject, "r": r})
+    return pd.DataFrame(rows)
+
+
+def transfer_table(
+    data: xr.Dataset,
+    vectors: Mapping[str, np.ndarray],
+    groups: Mapping[str, np.ndarray],
+    n_folds: int,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Does a model of responses to sentences predict those to pictures of other concepts?
+
+    Parameters
+    ----------
+    data, vectors, n_folds, seed
+        As in `voxel_values`.
+    groups
+        Name of a group of regions -> whether each voxel on the left belongs to it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `paradigm` (that is predicted, by a fit to the first one), `regions`, `subject`,
+        `r`: mean over voxels.
+    """
+    names, rows = list(data["paradigm"].to_numpy()), []
+    concepts = np.arange(data.sizes["concept"])
+    for subject, own in progress(data["parts"].mean("part").groupby("subject"), desc="transfer"):
+        shown = [
+            Stimuli(list(vectors[name].mean(axis=1)), responses, concepts)
+            for name, responses in zip(names, own.squeeze("subject").to_numpy(), strict=True)
+        ]
+        for name, test in zip(names, [None, *shown[1:]], strict=True):
+            rng = np.random.default_rng(seed)
+            r = encode_concepts(shown[0], rng, test, n_folds, ALPHAS).r
+            for regions, inside in groups.items():
+                row = {"paradigm": name, "regions": regions, "subject": subject}
+                rows.append(row | {"r": float(np.nanmean(r[inside]))})
     return pd.DataFrame(rows)
 
 
@@ -242,7 +276,7 @@ def _compared(
 ) -> dict[str, float]:
     """One row of `geometry_table`."""
     together = stats.rankdata(models, axis=1).mean(axis=0)
-    n_concepts = int(round((1 + np.sqrt(1 + 8 * models.shape[1])) / 2))
+    n_concepts = count_concepts(models.shape[1])
     found = two_factor_interval(rsa_scores(together, brains), n_concepts, n_boot, rng)
     return {
         "r": found.mean,

@@ -249,7 +249,9 @@ def stimulus_parts(responses: np.ndarray, n_parts: int, rng: np.random.Generator
     """Mean responses to each concept in disjoint parts of its stimuli, drawn at random.
 
     Parts have no trial in common: two give the moments of consistency, others the scores that
-    consistency is compared with.
+    consistency is compared with. The first half of the parts has as many stimuli of a concept as
+    the second half, or one more. A mean over parts counts parts alike: a stimulus that is alone in
+    its part counts twice as much as one of two.
 
     Parameters
     ----------
@@ -282,8 +284,11 @@ def stimulus_parts(responses: np.ndarray, n_parts: int, rng: np.random.Generator
     order = np.where(seen, rng.random(seen.shape), np.inf).argsort(axis=0).argsort(axis=0)
     total = np.zeros((n_parts, *responses.shape[1:]), dtype=np.float32)
     count = np.zeros((n_parts, responses.shape[1], 1), dtype=np.float32)
-    for values, there, places in zip(responses, seen, order % n_parts, strict=True):
-        cells = places[there], np.flatnonzero(there)
+    turn = order % n_parts
+    # Of four parts first, third, second, fourth, so that those left over go to both halves.
+    places = turn // 2 + turn % 2 * ((n_parts + 1) // 2)
+    for values, there, part in zip(responses, seen, places, strict=True):
+        cells = part[there], np.flatnonzero(there)
         total[cells] += values[there]
         count[cells] += 1
     return total / count

@@ -196,8 +196,6 @@ def relation(first: np.ndarray, second: np.ndarray, *covariates: np.ndarray) -> 
     InputError
         For different shapes, fewer than three participants, and too few voxels.
     """
-    from scipy import stats
-
     arrays = [np.asarray(values, dtype=float) for values in (first, second, *covariates)]
     if arrays[0].ndim != 2 or any(values.shape != arrays[0].shape for values in arrays):
         raise InputError(
@@ -210,6 +208,13 @@ def relation(first: np.ndarray, second: np.ndarray, *covariates: np.ndarray) -> 
             f"least {MINIMUM_POINTS}."
         )
     r = np.array([_partial(*maps) for maps in zip(*arrays, strict=True)])
+    return over_participants(r)
+
+
+def over_participants(r: np.ndarray) -> Relation:
+    """Mean of correlations, shape (participant,), with its interval and p."""
+    from scipy import stats
+
     test = stats.ttest_1samp(np.arctanh(r), 0)
     low, high = np.tanh(test.confidence_interval())
     mean = np.tanh(np.arctanh(r).mean())

@@ -1,7 +1,8 @@
 """What the page on concepts needs of every listener, from one pass through their responses.
 
 Every concept's stimuli are dealt into four parts without a trial in common: two give consistency,
-the other two what consistency is compared with. Results are kept in the cache.
+the other two what consistency is compared with. Where all four are taken, they count alike. Results
+are kept in the cache.
 """
 
 from collections.abc import Sequence

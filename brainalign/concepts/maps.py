@@ -140,16 +140,20 @@ def chance_table(found: ConsistencyMap) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `k`, `voxels`, `chance` (halves independent, nobody consistent: .05² for each) and
-        `cautious chance` (every voxel consistent as often as voxels are on average).
+        Of the voxels that at least half of the participants cover, since what nobody measured
+        cannot be consistent: columns `k`, `voxels`, `chance` (halves independent, nobody
+        consistent: .05² for each) and `cautious chance` (every voxel consistent as often as voxels
+        are on average).
     """
-    rates = {"chance": CHANCE, "cautious chance": float(found.probability.mean())}
+    covered = np.isfinite(found.selectivity).sum(axis=0) >= found.n_subjects / 2
+    counts = found.counts[covered]
+    rates = {"chance": CHANCE, "cautious chance": float(found.probability[covered].mean())}
     rows = []
     for k in LEVELS:
-        row = {"k": k, "voxels": int((found.counts >= k).sum())}
+        row = {"k": k, "voxels": int((counts >= k).sum())}
         for name, rate in rates.items():
             p = binomial_p(np.array([k]), found.n_subjects, rate)[0]
-            row[name] = float(p * len(found.counts))
+            row[name] = float(p * len(counts))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -263,7 +267,7 @@ def selectivity_relation(
     selectivity = found.selectivity[:, known].mean(axis=0)
     probability = found.probability[known]
     xyz = found.voxels.loc[known, ["x", "y", "z"]].to_numpy()
-    boxes = pd.DataFrame(np.floor(xyz / _BOX + 0.5), columns=["i", "j", "k"])
+    boxes = pd.DataFrame(np.rint(xyz / _BOX), columns=["i", "j", "k"])
     values = boxes.assign(first=probability, second=selectivity)
     values[["x", "y", "z"]] = xyz
     means = values.groupby(["i", "j", "k"]).mean()

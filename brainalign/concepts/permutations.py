@@ -1,7 +1,7 @@
 """Is a voxel more consistent than chance? Concepts change places, independently in each paradigm.
 
-All voxels are permuted alike, so that the largest consistency of a permutation is known, too. Since
-a sum of paradigms stays the same when all of them are permuted alike, the first one keeps its order.
+All voxels are permuted alike. Since a sum of paradigms stays the same when all of them are permuted
+alike, the first one keeps its order.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ class PermutationTest:
         Consistency, shape (voxel,); NaN for voxels without one.
     exceeded : numpy.ndarray of int
         Permutations in which the voxel was at least as consistent, shape (voxel,).
-    largest : numpy.ndarray
-        Largest consistency of all voxels in each permutation, shape (permutation,).
+    n_permutations : int
+        Number of permutations.
     pooled : numpy.ndarray of int
         How often permuted voxels were at least as consistent as −1, −1 + 0.0001, ..., 1 in all
         voxels and permutations together, shape (value,).
@@ -44,13 +44,13 @@ class PermutationTest:
 
     observed: np.ndarray
     exceeded: np.ndarray
-    largest: np.ndarray
+    n_permutations: int
     pooled: np.ndarray
 
     @property
     def p(self) -> np.ndarray:
         """(1 + times exceeded) / (1 + permutations) of each voxel on its own, NaN without value."""
-        p = (1 + self.exceeded) / (1 + len(self.largest))
+        p = (1 + self.exceeded) / (1 + self.n_permutations)
         return np.where(np.isfinite(self.observed), p, np.nan)
 
     @property
@@ -61,13 +61,6 @@ class PermutationTest:
         """
         place = np.floor((np.nan_to_num(self.observed) + 1) / _STEP).astype(int)
         p = (1 + self.pooled[place]) / (1 + self.pooled[0])
-        return np.where(np.isfinite(self.observed), p, np.nan)
-
-    @property
-    def p_largest(self) -> np.ndarray:
-        """p against the largest voxel of each permutation: the chance of any false one."""
-        below = np.searchsorted(np.sort(self.largest), self.observed - _ROUNDING)
-        p = (1 + len(self.largest) - below) / (1 + len(self.largest))
         return np.where(np.isfinite(self.observed), p, np.nan)
 
 
@@ -108,7 +101,7 @@ def permutation_test(
     n_paradigms, n_concepts, n_voxels = responses.shape
     same = np.tile(np.arange(n_concepts), (n_permutations, n_paradigms - 1, 1))
     orders = rng.permuted(same, axis=2)
-    state = _empty(n_voxels, n_permutations)
+    state = _empty(n_voxels)
     key = ""
     if resume is not None:
         key = _key(responses, orders)
@@ -121,15 +114,14 @@ def permutation_test(
         if resume is not None:
             _write(Path(resume), key, state)
     pooled = np.cumsum(state["histogram"][::-1])[::-1]
-    return PermutationTest(state["observed"], state["exceeded"], state["largest"], pooled)
+    return PermutationTest(state["observed"], state["exceeded"], n_permutations, pooled)
 
 
-def _empty(n_voxels: int, n_permutations: int) -> dict[str, np.ndarray]:
+def _empty(n_voxels: int) -> dict[str, np.ndarray]:
     return {
         "done": np.array(0),
         "observed": np.full(n_voxels, np.nan),
         "exceeded": np.zeros(n_voxels, dtype=np.int64),
-        "largest": np.full(n_permutations, -np.inf),
         "histogram": np.zeros(int(2 / _STEP) + 1, dtype=np.int64),
     }
 
@@ -143,9 +135,9 @@ def _add(state: dict[str, np.ndarray], start: int, z: np.ndarray, orders: np.nda
         observed, chance = null[0], null[1:]
         state["observed"][start + voxels] = observed
         state["exceeded"][start + voxels] = (chance >= observed - _ROUNDING).sum(axis=0)
-        np.maximum(state["largest"], chance.max(axis=1), out=state["largest"])
         # Values are counted at the step above them, so that no p comes out too small.
         steps = np.ceil((chance + _ROUNDING + 1) / _STEP).astype(np.int64)
+        steps = np.minimum(steps, len(state["histogram"]) - 1)
         state["histogram"] += np.bincount(steps.ravel(), minlength=len(state["histogram"]))
 
 

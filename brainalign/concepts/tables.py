@@ -79,10 +79,10 @@ def lateralization_table(found: ConsistencyMap) -> pd.DataFrame:
     table = lateralization(found)
     shown = table.drop(columns="where") if table["where"].nunique() == 1 else table
     if found.rule == PUBLISHED:
-        columns = chance_table(found).drop(columns="voxels")
+        columns = chance_table(found).rename(columns={"voxels": "covered by half"})
         shown = shown.merge(columns, on="k")
         if REGIONS in table["where"].to_numpy():
-            shown.loc[table["where"] == REGIONS, ["chance", "cautious chance"]] = np.nan
+            shown.loc[table["where"] == REGIONS, [*columns][1:]] = np.nan
     names = {"k": "participants, at least", "index": "(left − right) / (left + right)"}
     names |= {"chance": "chance, both sides"}
     return shown.rename(columns=names)
@@ -177,14 +177,27 @@ def geometry_numbers(table: pd.DataFrame) -> dict[str, float]:
     return dict(zip("rsa_" + names, rows["r"], strict=True))
 
 
-def leak_page(table: pd.DataFrame) -> pd.DataFrame:
-    """`answers.leak_table` as it is printed: means over listeners with their 95 % interval."""
+def listeners_page(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """`answers.leak_table` or `transfer_table` as it is printed: means over listeners.
+
+    Parameters
+    ----------
+    table
+        With columns `paradigm`, `r` and the one of `by`.
+    by
+        "folds" or "regions".
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `paradigm`, that of `by`, `score` and its 95 % interval.
+    """
     from scipy import stats
 
     rows = []
-    for (paradigm, folds), part in table.groupby(["paradigm", "folds"]):
+    for (paradigm, kind), part in table.groupby(["paradigm", by], sort=False):
         edges = stats.ttest_1samp(part["r"], 0).confidence_interval()
-        row = {"paradigm": PARADIGM_NAMES[paradigm], "folds": folds, "score": part["r"].mean()}
+        row = {"paradigm": PARADIGM_NAMES[paradigm], by: kind, "score": part["r"].mean()}
         rows.append(row | {"95 % interval": interval(edges, 3)})
     return pd.DataFrame(rows)
 

@@ -143,10 +143,11 @@ def _download_all(
             f"Another `brainalign fetch` is writing to {folder}; call it again when that one has "
             "ended."
         ) from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
         raise InputError(
-            f"{folder} cannot take the files of study {study!r} ({error.strerror}: "
-            f"{error.filename}); move what is in the way, or set BRAINALIGN_DATA to another folder."
+            f"{folder} cannot take the files of study {study!r} ({error.strerror}{where}); move "
+            "what is in the way, make room, or set BRAINALIGN_DATA to another folder."
         ) from error
 
 

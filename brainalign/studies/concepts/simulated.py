@@ -195,8 +195,8 @@ def planted_maps(voxels: pd.DataFrame, mask, config: ConceptsConfig) -> xr.Datas
     xarray.Dataset
         `consistency`, `selectivity`, `snr` (voxel). Consistency, selectivity and the logarithm of
         snr are uncorrelated over the voxels of every region on either side, over those of no
-        region, and nearly so over the whole brain. Consistency is low outside of the regions, and
-        on the right lower than on the left.
+        region, and nearly so over the whole brain. Consistency is low outside of the regions; on
+        the right, the homologues of regions where it is high have a middle level.
     """
     fields, regional = _fields(mask, config), _regional(voxels)
     groups = voxels.groupby(["roi", "hemisphere"]).indices.values()
