@@ -35,7 +35,11 @@ MORE_PAIRS = {
 }
 #: What the squared error could be due to: responses in another order, mixtures of voxels, nothing.
 RANDOM_ERRORS = ("error: shuffled", "error: mixture", "error: white")
-_LINES = {"brain": BRAIN, "next word at the output": OUTPUT, "next word at the layer": "layer"}
+_LINES = {
+    "brain": BRAIN,
+    "next word at the output": OUTPUT,
+    "next word at the layer": "next word: layer",
+}
 
 
 def over_runs(values: np.ndarray, level: float = 0.95) -> dict[str, float]:
@@ -184,10 +188,9 @@ def spread(scores: xr.Dataset, groups: Mapping[int, str]) -> pd.DataFrame:
 
 def _areas(scores: xr.Dataset) -> dict[str, np.ndarray]:
     """Mean area under the curve of the spread of each run, by what is spread."""
-    targets = _LINES | {"next word at the layer": "next word: layer"}
     found = {
         what: _per_run(metrics.spread_area(of_target(scores, target)))
-        for what, target in targets.items()
+        for what, target in _LINES.items()
         if target in scores["target"]
     }
     each = [_per_run(metrics.spread_area(of_target(scores, name))) for name in RANDOM_ERRORS]

@@ -254,6 +254,23 @@ class Study:
         return found
 
 
+def kept_voxels(name: str, n_voxels: int, keep: np.ndarray) -> np.ndarray:
+    """Which of a study's voxels to keep, as bool of shape (voxels,).
+
+    Raises
+    ------
+    InputError
+        If `keep` does not have one value for each voxel.
+    """
+    keep = np.asarray(keep, dtype=bool)
+    if keep.shape != (n_voxels,):
+        raise InputError(
+            f"keep has shape {keep.shape}; one value for each of the {n_voxels} voxels of "
+            f"study {name!r} is expected."
+        )
+    return keep
+
+
 def select_voxels(study: Study, keep: np.ndarray) -> Study:
     """The same study with only some of its voxels.
 
@@ -274,12 +291,7 @@ def select_voxels(study: Study, keep: np.ndarray) -> Study:
     InputError
         If `keep` does not have one value for each voxel.
     """
-    keep = np.asarray(keep, dtype=bool)
-    if keep.shape != (study.n_voxels,):
-        raise InputError(
-            f"keep has shape {keep.shape}; one value for each of the {study.n_voxels} voxels of "
-            f"study {study.name!r} is expected."
-        )
+    keep = kept_voxels(study.name, study.n_voxels, keep)
 
     def narrowed(run: Run) -> Run:
         return replace(run, load=lambda subject: run.load(subject)[:, keep])

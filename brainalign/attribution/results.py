@@ -17,6 +17,7 @@ from brainalign.attribution.heads import (
     alignment_cotangents,
     alignment_scalars,
     fit_heads,
+    squared_error_cotangents,
     voxel_basis,
 )
 from brainalign.attribution.integrated import integrated_gradients, linear_scalar
@@ -166,7 +167,7 @@ def _erasure(of: Fitted, fold: int, settings: AttributionSettings) -> xr.Dataset
         if name in _LEFT_OUT or ": random " in name
     }
     whole = np.where(there, squared_changes(changes, head.weights), np.nan)
-    error = error_cotangents(of.made, of.features[fold], head, fold, settings)["error"][some]
+    error = squared_error_cotangents(head, of.features[fold], of.made.responses[fold])[some]
     ranked = {"brain": np.abs(gradient_times_input(of.read, contexts, error[None]).values[0])}
     if losses is not None:
         found["next word: output"] = losses

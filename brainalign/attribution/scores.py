@@ -5,6 +5,7 @@ Every layer and fold has a file of its own, so that an interrupted call leaves w
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -104,8 +105,8 @@ def attribution_scores(
         there is none; `word` (fold, scan, distance), rows of the run's word table, -1 where there is
         none; `run` (fold); `pooled` (fold, scan), how many of the newest words the readout pools;
         `passage` (layer, fold, distance), |gradient × input| of every voxel's prediction, mean over
-        the region (`pred_all`), at the scan `passage_scan` (fold); `loss` (layer, place, fold, scan) of next-word prediction, in nats. Targets are
-        those of `readouts.error_cotangents`, those of `readouts.region_weights`, mean over voxels
+        the region (`pred_all`), at the scan `passage_scan` (fold); `loss` (layer, place, fold, scan) of
+        next-word prediction, in nats. Targets are those of `readouts.error_cotangents`, those of `readouts.region_weights`, mean over voxels
         (`pred_roi`), and for causal models "next word: output", "next word: layer" and "next word:
         pooled words".
 
@@ -190,11 +191,17 @@ def wanted(
     n_folds
         The first folds only.
     """
-    study = load_study(question.study, **dict(question.options))
-    folds = range(min(question.settings.n_folds, len(study.folds())))[:n_folds]
+    most = _count_folds(question.study, question.options)
+    folds = range(min(question.settings.n_folds, most))[:n_folds]
     if kind == "layer":
         folds = range(1)
     return [(question, kind, layer, fold) for layer in layers for fold in folds]
+
+
+@lru_cache
+def _count_folds(study: str, options: tuple) -> int:
+    """Folds of a study, which is loaded once, however many results are asked for."""
+    return len(load_study(study, **dict(options)).folds())
 
 
 def compute(items: Iterable[Item], jobs: int | None = None) -> list[Path]:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from brainalign.errors import InputError
 from brainalign.files import digest
-from brainalign.study import SIMULATED, VOXEL_COLUMNS, voxel_coordinates
+from brainalign.study import SIMULATED, VOXEL_COLUMNS, kept_voxels, voxel_coordinates
 
 #: How a concept is presented: as a word in a sentence, beside a picture, among related words.
 PARADIGMS = ("sentences", "pictures", "word_clouds")
@@ -250,12 +250,7 @@ def select_voxels(study: ConceptResponses, keep: np.ndarray) -> ConceptResponses
     InputError
         If `keep` does not have one value for each voxel.
     """
-    keep = np.asarray(keep, dtype=bool)
-    if keep.shape != (study.n_voxels,):
-        raise InputError(
-            f"keep has shape {keep.shape}; one value for each of the {study.n_voxels} voxels of "
-            f"study {study.name!r} is expected."
-        )
+    keep = kept_voxels(study.name, study.n_voxels, keep)
     known = study.selectivity
     return replace(
         study,
