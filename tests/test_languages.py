@@ -316,7 +316,7 @@ def test_every_word_has_its_own_tokens_and_none_is_lost(code, seed):
     language, sentences = LANGUAGES[code], tell(LANGUAGES[code], 300, seed)
     forms, text = [word.form for word in words_of(sentences)], as_text(sentences)
     tokenizer = make_tokenizer(code)
-    ids, ranges, n_skipped = tokenise(forms, text, tokenizer)
+    ids, ranges, n_skipped, _ = tokenise(forms, text, tokenizer)
     assert n_skipped == 0
     assert np.array_equal(ids, encode_sentences(sentences, code))
     assert ids.tolist() == tokenizer(text)["input_ids"]
@@ -359,7 +359,7 @@ def test_the_study_is_heard_in_the_language(code):
     assert study_fingerprint("testbed", language=code) != study_fingerprint("testbed")
     assert study.truth["latents"].sizes["latent"] == 87
     for number, run in enumerate(study.runs):
-        _, _, n_skipped = tokenise(run.words["word"], run.text, make_tokenizer(code))
+        _, _, n_skipped, _ = tokenise(run.words["word"], run.text, make_tokenizer(code))
         assert n_skipped == 0
         assert np.isfinite(study.responses(number).to_numpy()).all()
     english = load_study("testbed", **small)

@@ -91,7 +91,7 @@ def run_contexts(
         raise InputError(f"n_context is {n_words}; 1 word or more is expected.")
     told = study.runs[run]
     table = told.words
-    ids, ranges, _ = tokenise(table["word"].tolist(), told.text, tokenizer)
+    ids, ranges, *_ = tokenise(table["word"].tolist(), told.text, tokenizer)
     filled = np.flatnonzero([not is_empty(word) for word in table["word"]])
     scan_of = _scan_of_words(study, run)[filled]
     about = (filled, scan_of, ids, ranges, n_words, delays)
