@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PACKAGE = Path(__file__).parent
+GIT_BLOB = "git-blob-sha1"
+# Files of as many bytes take long enough to read for their checksums to be noted.
+_NOTED = 2**24
 
 
 def project_root() -> Path | None:
@@ -39,6 +42,15 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("brainalign"))
+
+
+def data_folders() -> list[Path]:
+    """Folders in which public data files are looked for, first one first."""
+    import pooch
+
+    named = os.environ.get("BRAINALIGN_DATA")
+    first = [Path(named).expanduser().resolve()] if named else []
+    return [*first, Path(pooch.os_cache("brainalign")) / "data"]
 
 
 def output_folder() -> Path | None:
@@ -76,16 +88,55 @@ def digest(value: object) -> str:
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file, read in pieces; again only if it was written to since the last time."""
+    """SHA-256 of a file, see `file_digest`."""
+    return file_digest(path, "sha256")
+
+
+def file_digest(path: Path | str, algorithm: str) -> str:
+    """Checksum of a file, read in pieces; again only if it was written to since the last time.
+
+    Of a large file that is noted in the cache folder, for other processes.
+
+    Parameters
+    ----------
+    path
+        File to read.
+    algorithm
+        "sha256", "md5" or "git-blob-sha1": SHA-1 of `blob <size>`, a zero byte and the content, by
+        which git names a file.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
     known = os.stat(path)
     written = (known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns)
-    return _sha256(os.path.abspath(path), written)
+    return _file_digest(os.path.abspath(path), algorithm, written)
 
 
 @lru_cache(maxsize=4096)
-def _sha256(path: str, _written: tuple[int, ...]) -> str:
+def _file_digest(path: str, algorithm: str, written: tuple[int, ...]) -> str:
+    if written[1] < _NOTED:
+        return _hexdigest(path, algorithm)
+    note = cache_folder() / "checksums" / digest([path, algorithm, written])
+    if note.is_file():
+        return note.read_text(encoding="utf-8")
+    found = _hexdigest(path, algorithm)
+    # Where nothing can be written, the file is read again another time.
+    with suppress(OSError), atomic_path(note) as temporary:
+        temporary.write_text(found, encoding="utf-8")
+    return found
+
+
+def _hexdigest(path: str, algorithm: str) -> str:
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if algorithm == GIT_BLOB:
+            header = f"blob {os.stat(path).st_size}\0".encode()
+            state = hashlib.sha1(header, usedforsecurity=False)
+        else:
+            state = hashlib.new(algorithm, usedforsecurity=False)
+        return hashlib.file_digest(stream, lambda: state).hexdigest()
 
 
 def source_digest(modules: Iterable[str]) -> str:

@@ -35,7 +35,8 @@ def reliability_map(study: Study) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        Dim (voxel): the mean over splits of `study.reliability`, or `leave_one_out_isc`.
+        Dim (voxel): the mean over splits of `study.reliability`, or else of
+        `split_half_reliability` for a study with `split_halves`, or `leave_one_out_isc`.
 
     Raises
     ------
@@ -44,6 +45,8 @@ def reliability_map(study: Study) -> xr.DataArray:
     """
     if study.reliability is not None:
         return study.reliability().mean("split")
+    if study.split_halves:
+        return split_half_reliability(study).mean("split")
     return leave_one_out_isc(study)
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from brainalign.parcels import atlas_at_hand
 from brainalign.reliability import (
+    leave_one_out_isc,
     listener_isc,
     measure_all,
     noise_ceiling,
@@ -78,6 +79,7 @@ class StudyReliability:
     def not_at_hand(self) -> list[str]:
         """What does not concern a page of this study: tags of the notebook's cells."""
         of_regions = self.study.of_regions
+        english = self.unit == SPLIT and self.study.language == "en"
         known = {
             "map": self.study.mask is not None,
             "truth": self.study.truth is not None,
@@ -86,9 +88,10 @@ class StudyReliability:
             "published": self.unit == SPLIT,
             "voxels": not of_regions,
             "regions": of_regions,
-            # The paper prints them for its own map only.
-            "parcels": self.unit == SPLIT and atlas_at_hand(),
-            "no-atlas": self.unit == SPLIT and not atlas_at_hand(),
+            # The paper prints numbers of its English map only.
+            "papers-map": english or self.unit == LISTENER,
+            "parcels": english and atlas_at_hand(),
+            "no-atlas": english and not atlas_at_hand(),
         }
         return [name for name, at_hand in known.items() if not at_hand]
 
@@ -125,16 +128,18 @@ def study_reliability(
         As `reliability.leave_one_out_isc` and `reliability.reliable_voxels`.
     """
     n_shifts = int(np.clip(NULL_VALUES // study.n_voxels, 1, MOST_SHIFTS))
-    if study.reliability is None:
+    # A published map is shown where the listeners themselves are not at hand.
+    published = study.reliability is not None and len(study.subjects) < 2
+    if not published:
         measure_all(study, n_shifts, n_splits, seed)
-    isc = reliability_map(study)
+    isc = reliability_map(study) if published else leave_one_out_isc(study)
     reliable = reliable_voxels(isc, quantile)
     side = hemispheres(study.voxels, rule)
     if study.of_regions:
         # Of a handful of regions all count, and the order of voxels tells nothing of their side.
         reliable = xr.ones_like(reliable).drop_attrs()
         side = hemispheres(study.voxels)
-    if study.reliability is not None:
+    if published:
         units = study.reliability().rename(split="unit")
         source, measure = "published map of reliability", SPLIT_HALVES
         return StudyReliability(study, source, measure, isc, units, SPLIT, reliable, side)

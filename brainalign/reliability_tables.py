@@ -12,6 +12,7 @@ from brainalign.reliability_summary import (
     LEAVE_ONE_OUT,
     LISTENER,
     SIDES,
+    SPLIT,
     SPLIT_HALVES,
     StudyReliability,
     areas,
@@ -162,9 +163,9 @@ def paper_rows(found: StudyReliability) -> list[Printed] | None:
     return [*rows, Printed("reliable voxels, by side", *sides)]
 
 
-def is_the_papers(study: Study) -> bool:
-    """Whether a study brings the paper's own map of reliability."""
-    return study.reliability is not None
+def is_the_papers(found: StudyReliability) -> bool:
+    """Whether a summary is of the map of reliability whose numbers the paper prints."""
+    return found.unit == SPLIT and found.study.language == "en"
 
 
 def truth_comparison(found: StudyReliability) -> pd.DataFrame | None:

@@ -101,6 +101,9 @@ class Study:
         What the study's option `confounds` can name.
     reliability : callable or None
         Gives a published map of reliability, dims (split, voxel), where a study brings one.
+    split_halves : bool
+        Whether, without a published map, reliable voxels are those that one half of the listeners
+        predicts in the other, instead of those with a high leave-one-out correlation.
     options : dict
         What the study was loaded with, so that it can be loaded again.
     licence, citation : str
@@ -124,6 +127,7 @@ class Study:
     gap: int = 0
     known_confounds: tuple[str, ...] = ()
     reliability: Callable[[], xr.DataArray] | None = field(default=None, repr=False)
+    split_halves: bool = False
     options: dict = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
@@ -144,6 +148,8 @@ class Study:
         if self.simulated:
             return SIMULATED
         n_listeners = len(self.subjects)
+        if n_listeners == 1:
+            return "1 measured listener"
         return f"{n_listeners} measured listeners" if n_listeners else "measured average listener"
 
     @property

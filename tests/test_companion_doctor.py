@@ -36,7 +36,7 @@ def test_nothing_is_missing(machine):
     assert re.fullmatch(
         r"  python +\d[\d.]+\n  brainalign +0\.1\n  numpy +2\.4\.6", section(text, "Versions")
     )
-    assert section(text, "Studies").count("at hand") == 5
+    assert section(text, "Studies").count("at hand") == 7
     assert "minilm" in section(text, "Language models")
 
 
@@ -57,7 +57,7 @@ def test_damaged_files_are_not_missing(machine):
     machine.setattr(registry, "damaged_files", lambda study: found.get(study, []))
     text = doctor.doctor_text()
     assert re.search(r"alice +damaged: see below\n", text)
-    assert section(text, "Studies").count("at hand") == 4
+    assert section(text, "Studies").count("at hand") == 6
     assert text.endswith("\n\nDamaged files\n  " + "\n  ".join(found["alice"]))
     lack = [SimpleNamespace(size=1_000_000)]
     machine.setattr(registry, "missing_files", lambda study: lack if study == "alice" else [])

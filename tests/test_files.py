@@ -37,6 +37,25 @@ def test_checksums(tmp_path):
     assert files.digest([1]) != files.digest(["1"])
 
 
+def test_checksums_of_large_files_are_noted_for_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "_NOTED", 1000)
+    path = tmp_path / "file"
+    for content in (b"brain" * 1000, b"train" * 1000):
+        path.write_bytes(content)
+        expected = hashlib.md5(content).hexdigest()
+        assert files.file_digest(path, "md5") == expected
+        files._file_digest.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "_hexdigest", pytest.fail)
+            assert files.file_digest(path, "md5") == expected
+        assert files.file_digest(path, "sha256") == hashlib.sha256(content).hexdigest()
+    # A cache that cannot be written to.
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(path))
+    files._file_digest.cache_clear()
+    assert files.file_digest(path, "md5") == expected
+
+
 def test_source_digest_covers_packages(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "PACKAGE", tmp_path)
     (tmp_path / "part").mkdir()

@@ -304,6 +304,9 @@ def test_a_published_map_comes_first():
     np.testing.assert_array_equal(reliability_map(published), np.arange(12) + 6)
     with_listeners = tiny_study()
     xr.testing.assert_identical(reliability_map(with_listeners), leave_one_out_isc(with_listeners))
+    by_halves = replace(with_listeners, split_halves=True)
+    expected = split_half_reliability(with_listeners, n_splits=10).mean("split")
+    xr.testing.assert_identical(reliability_map(by_halves), expected)
 
 
 def test_bad_numbers_give_one_sentence():

@@ -27,7 +27,9 @@ def doctor_text() -> str:
         "Versions": columns(versions),
         "Device": f"  {_device()}",
         "Folders": columns(_folders()),
-        "Studies": columns([(name, _state(lack, name in damaged)) for name, lack in studies]),
+        "Studies": columns(
+            [(name, _state(lack, name in damaged) + _listeners(name)) for name, lack in studies]
+        ),
         "Language models": columns([(name, _state(lack)) for name, lack in models]),
     }
     if damaged:
@@ -44,6 +46,21 @@ def _state(lack: Lack | None, damaged: bool = False) -> str:
     if lack:
         return f"not at hand: {lack.what}"
     return "damaged: see below" if damaged else "at hand"
+
+
+def _listeners(study: str) -> str:
+    """How many listeners of a study are fetched and prepared; empty where none is."""
+    from brainalign.studies import registry, study_preparation
+    from brainalign.studies.preparation import prepared_subjects, subjects_at_hand
+
+    if not registry.subject_names(study):
+        return ""
+    # The published mask need not be at hand.
+    images = study_preparation(study, mask="common")
+    fetched, prepared = len(subjects_at_hand(images)), len(prepared_subjects(images))
+    if not fetched and not prepared:
+        return ""
+    return f"; of {len(images.subjects)} listeners {fetched} fetched, {prepared} prepared"
 
 
 def _versions() -> tuple[list[tuple[str, str, str]], list[Lack]]:

@@ -12,7 +12,7 @@ from brainalign.errors import InputError
 from brainalign.parallel import progress
 from brainalign.studies.downloading import Call, Unreachable, bytes_at, download, part_path
 from brainalign.studies.registry import (
-    LANGUAGES,
+    GLOVE,
     DataFile,
     corpus_files,
     data_files,
@@ -92,7 +92,7 @@ def _wanted(
     """Files that a call asks for, each once."""
     from brainalign.studies import study_names
 
-    known = dict.fromkeys([*study_names(), *LANGUAGES])
+    known = [*study_names(), GLOVE]
     if study not in known:
         raise InputError(f"Unknown study {study!r}; known studies are {', '.join(known)}.")
     files = data_files(study) + (optional_files(study) if optional else [])

@@ -1,6 +1,8 @@
 """Masks in the NIfTI format, and the voxels in them."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,27 @@ from brainalign.study import label_hemispheres, voxel_size
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in one sentence what is wrong with an image that is read in the block.
+
+    Raises
+    ------
+    InputError
+        For a file that is truncated or no NIfTI image.
+    """
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    unreadable = (ImageFileError, HeaderDataError, WrapStructError, zlib.error)
+    try:
+        yield
+    except (*unreadable, OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read as a complete NIfTI image ({reason}).") from error
 
 
 def read_image(
@@ -38,19 +61,12 @@ def read_image(
         For a file that is truncated or no NIfTI image, or that is on another grid.
     """
     from nibabel import Nifti1Image
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
 
-    unreadable = (ImageFileError, HeaderDataError, WrapStructError, zlib.error)
-    try:
+    with reading(path):
         image = Nifti1Image.from_filename(path)
         # Of another shape, nothing more is read.
         wanted = shape is None or image.shape == shape
         values = np.asanyarray(image.dataobj) if wanted else None
-    except (*unreadable, OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} cannot be read as a complete NIfTI image ({reason}).") from error
     if values is None:
         raise InputError(f"{path} has shape {image.shape}; {shape} is expected.")
     if affine is not None and not np.allclose(image.affine, affine):

@@ -8,7 +8,6 @@ on OpenNeuro, commit c0766f4b53f37ed44fbb4e044b53530caf354814. Files are looked 
 
 import csv
 import gzip
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from functools import cache
 from pathlib import Path
 
 from brainalign.errors import InputError
-from brainalign.files import PACKAGE, file_sha256
+from brainalign.files import GIT_BLOB, PACKAGE, data_folders, file_digest
+from brainalign.studies.petitprince.languages import LANGUAGES
 
 TABLES = PACKAGE / "studies" / "files"
-GIT_BLOB = "git-blob-sha1"
-#: Corpus of *Le Petit Prince*, and the label that each study's language has in its paths.
+#: Word vectors, fetched by this name like a study.
+GLOVE = "glove"
+#: Corpus of *Le Petit Prince*.
 CORPUS = "ds003643"
-LANGUAGES = {"petitprince-en": "EN", "petitprince-fr": "FR", "petitprince-cn": "CN"}
 # The English word table comes with another collection.
 _WORD_TABLES = [f"annotation/{name}/lpp{name}_word_information.csv" for name in ("FR", "CN")]
 # A release's files by path, with colons for slashes; it finds those that were renamed as well.
@@ -88,6 +88,8 @@ def _registry() -> tuple[DataFile, ...]:
     for row in _read_table("files.csv"):
         source = _collections()[row["collection"]]
         algorithm, _, digits = row["checksum"].partition(":")
+        mirrors = [source["mirror"] + row["path"]] if source["mirror"] else []
+        mirrors.append(f"{_ARCHIVE}{_ARCHIVE_NAMES[algorithm]}:{digits}/raw/")
         for study in row["study"].split():
             files.append(
                 DataFile(
@@ -100,7 +102,7 @@ def _registry() -> tuple[DataFile, ...]:
                     licence=source["licence"],
                     citation=source["citation"],
                     option=row["option"],
-                    mirrors=(f"{_ARCHIVE}{_ARCHIVE_NAMES[algorithm]}:{digits}/raw/",),
+                    mirrors=tuple(mirrors),
                 )
             )
     return tuple(files)
@@ -114,7 +116,7 @@ def _corpus(study: str) -> tuple[DataFile, ...]:
     return tuple(
         _corpus_file(study, row)
         for row, label in zip(rows, labels, strict=True)
-        if not label or label[1] == language
+        if not label or label[1] == language.label
     )
 
 
@@ -188,15 +190,6 @@ def terms(study: str) -> tuple[str, str]:
     return licence, citation
 
 
-def data_folders() -> list[Path]:
-    """Folders in which files are looked for, first one first."""
-    import pooch
-
-    named = os.environ.get("BRAINALIGN_DATA")
-    first = [Path(named).expanduser().resolve()] if named else []
-    return [*first, Path(pooch.os_cache("brainalign")) / "data"]
-
-
 def target_folder() -> Path:
     """Folder that files are fetched into: the first of `data_folders` that can be written to."""
     *before, last = data_folders()
@@ -231,28 +224,6 @@ def damaged_files(study: str) -> list[str]:
     ]
 
 
-def file_checksum(path: Path, algorithm: str) -> str:
-    """Checksum of a file as the registry states it, "algorithm:digits".
-
-    Parameters
-    ----------
-    path
-        File to read.
-    algorithm
-        "sha256", "md5" or "git-blob-sha1": SHA-1 of `blob <size>`, a zero byte and the content, by
-        which git names a file.
-    """
-    if algorithm == "sha256":
-        return f"{algorithm}:{file_sha256(path)}"
-    digest = hashlib.md5(usedforsecurity=False)
-    if algorithm == GIT_BLOB:
-        header = f"blob {path.stat().st_size}\0".encode()
-        digest = hashlib.sha1(header, usedforsecurity=False)
-    with open(path, "rb") as stream:
-        digits = hashlib.file_digest(stream, lambda: digest).hexdigest()
-    return f"{algorithm}:{digits}"
-
-
 def _wrong_size(file: DataFile, path: Path) -> str | None:
     """Size found and expected; None if it is right or unknown."""
     size = path.stat().st_size
@@ -265,7 +236,8 @@ def difference(file: DataFile, path: Path) -> str | None:
     """What is wrong with a file, found and expected; None if it is as the registry says."""
     if wrong := _wrong_size(file, path):
         return wrong
-    found = file_checksum(path, file.checksum.partition(":")[0])
+    algorithm = file.checksum.partition(":")[0]
+    found = f"{algorithm}:{file_digest(path, algorithm)}"
     return None if found == file.checksum else f"has {found}; {file.checksum} is expected"
 
 
