@@ -7,7 +7,6 @@ states of a word's tokens are averaged (or the last is taken) and kept as float1
 for one window (keys and values) is used for the next: it has seen words that the next does not hold.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,17 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from brainalign.alignment import is_empty, tokenise, word_pooling
-from brainalign.checkpoints import read_word_vectors
+from brainalign.baselines import word_features
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, source_digest
 from brainalign.loading import LanguageModel, load_language_model
-from brainalign.models import (
-    Baseline,
-    check_name,
-    fingerprint,
-    parse_baseline,
-    word_vector_file,
-)
+from brainalign.models import check_name, fingerprint, parse_baseline
 from brainalign.parallel import progress
 from brainalign.states import Precision, Reader, probe, read_words
 from brainalign.study import Run, Study
@@ -35,7 +28,10 @@ if TYPE_CHECKING:
     import zarr
 
 # Modules whose source decides what the numbers are.
-SOURCES = ("study", "checkpoints", "models", "loading", "alignment", "states", "activations")
+SOURCES = (
+    *("study", "checkpoints", "models", "loading", "alignment", "states", "baselines"),
+    "activations",
+)
 
 
 @dataclass(frozen=True)
@@ -48,44 +44,72 @@ class ActivationSettings:
         Tokens that every token has to its left in its window (fewer only at the start of a run).
         None takes two thirds of the window. Of no effect where a run goes through in one pass, and
         where windows end at words, which then have all the context that a window holds.
+    stride : int or None
+        Instead of `minimum_context`: tokens from one window to the next, the last of which may be
+        shorter. Bonnasse-Gahot & Pallier (2024) take 64 for every model.
     window : int or None
         Tokens in a window, without those that the tokenizer adds; None takes all that the model
         has positions for, and one pass where it has no limit.
     word_vector : str
-        "mean" of a word's tokens, or its "last".
+        "mean" of a word's tokens, or its "last", or the mean over the word's "characters" of the
+        token that each lies in, as in Bonnasse-Gahot & Pallier (2024) for Chinese.
     empty_words : str
         What a row without a word gets: "zero", which adds nothing to any regressor and so equals
         skipping it, or the vector of the "next" word (zeros where none follows). Bonnasse-Gahot &
         Pallier (2024) skip in English and take the next in Chinese.
     precision : str
-        What matrices are multiplied in. "bfloat16" is for GPUs and for processors with
+        What matrices are multiplied in. "bfloat16-weights" also keeps the weights in half
+        precision, which halves the memory that they need. "bfloat16" is for GPUs and for processors with
         instructions for it (AMX, AVX-512 BF16), where it is faster and moves brain scores by less
         than 0.001; `benchmarks/bench_extraction.py` measures both. It works, slowly, on any other
         machine, so that what one has made another can make again.
     batch_size : int
-        Tokens read at once, at least one window; of no effect on the result.
+        Tokens read at once, at least one window, and fewer where the memory does not hold as many;
+        of no effect on the result.
     """
 
     minimum_context: int | None = None
+    stride: int | None = None
     window: int | None = None
-    word_vector: Literal["mean", "last"] = "mean"
+    word_vector: Literal["mean", "last", "characters"] = "mean"
     empty_words: Literal["zero", "next"] = "zero"
     precision: Precision = "float32"
     batch_size: int = 2048
 
     def __post_init__(self):
         choices = {
-            "word_vector": ("mean", "last"),
+            "word_vector": ("mean", "last", "characters"),
             "empty_words": ("zero", "next"),
             "precision": get_args(Precision),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise InputError(f"{field} is {getattr(self, field)!r}; one of {allowed} expected.")
-        for field, least in {"minimum_context": 0, "window": 1, "batch_size": 1}.items():
+        least_of = {"minimum_context": 0, "stride": 1, "window": 1, "batch_size": 1}
+        for field, least in least_of.items():
             value = getattr(self, field)
             if value is not None and value < least:
                 raise InputError(f"{field} is {value}; {least} or more tokens are expected.")
+        if self.stride is not None and self.minimum_context is not None:
+            raise InputError(
+                f"stride is {self.stride} and minimum_context {self.minimum_context}; one of them "
+                "is expected, since one follows from the other."
+            )
+
+
+def effective_settings(name: str, settings: ActivationSettings) -> dict[str, Any]:
+    """Settings that decide what a model's activations are; the others keep no key from another.
+
+    Parameters
+    ----------
+    name
+        A language model, or a baseline, to which only empty words matter.
+    settings
+        All of them.
+    """
+    if parse_baseline(name):
+        return {"empty_words": settings.empty_words}
+    return {key: value for key, value in asdict(settings).items() if key != "batch_size"}
 
 
 def activation_key(study: Study, name: str, settings: ActivationSettings) -> str:
@@ -94,9 +118,8 @@ def activation_key(study: Study, name: str, settings: ActivationSettings) -> str
     The responses do not count, so that all listeners to one story share its activations.
     """
     story = [[run.text, run.words["word"].tolist()] for run in study.runs]
-    chosen = {key: value for key, value in asdict(settings).items() if key != "batch_size"}
-    source = source_digest(SOURCES)
-    return digest([story, fingerprint(name), chosen, source])
+    chosen = effective_settings(name, settings)
+    return digest([story, fingerprint(name), chosen, source_digest(SOURCES)])
 
 
 def extract(
@@ -120,7 +143,7 @@ def extract(
         Folder of all activations, by default `activations` in the cache; these lie below it in a
         folder named by their key. A run that is there already is not computed again.
     device
-        Torch device.
+        "cpu", "cuda", "cuda:N" or "auto", see `loading.load_language_model`.
 
     Returns
     -------
@@ -132,8 +155,8 @@ def extract(
     Raises
     ------
     InputError
-        For an unknown model, words that are not in the text or not in the tokenizer's tokens, and
-        a context that does not fit the model.
+        For an unknown model, one that cannot be loaded or does not fit the memory, words that are
+        not in the text or not in the tokenizer's tokens, and a context that does not fit the model.
     """
     from filelock import FileLock
 
@@ -161,14 +184,14 @@ def _extract_missing(
         return
     baseline = parse_baseline(name)
     if baseline is None:
-        language_model = load_language_model(name, device)
+        language_model = load_language_model(name, device, precision=settings.precision)
         reader = probe(language_model)
     about = {"study": study.name, "model": name, "key": key, "settings": asdict(settings)}
     for number in progress(missing, desc=name):
         run = study.runs[number]
         try:
             if baseline is not None:
-                layers, made = _draw(run, number, baseline)
+                layers, made = word_features(run.words["word"].tolist(), number, name)
             else:
                 layers, made = _read_run(run, language_model, reader, settings)
         except InputError as error:
@@ -181,11 +204,12 @@ def _read_run(
     run: Run, language_model: LanguageModel, reader: Reader, settings: ActivationSettings
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Vectors of a run's words, float32 of shape (layer, word, unit), and how they were made."""
-    ids, ranges, n_skipped = tokenise(
+    ids, ranges, n_skipped, shares = tokenise(
         run.words["word"].tolist(), run.text, language_model.tokenizer
     )
     windows, ranges, context = assign_windows(ranges, len(ids), reader, settings)
-    pooling = word_pooling(ranges, int((windows[:, 1] - windows[:, 2]).sum()), settings.word_vector)
+    n_kept = int((windows[:, 1] - windows[:, 2]).sum())
+    pooling = word_pooling(ranges, n_kept, settings.word_vector, shares)
     vectors = read_words(
         language_model.model,
         reader,
@@ -241,7 +265,7 @@ def assign_windows(
     if reader.looks_right:
         context = f"one window per word, ending at it, at most {size} tokens"
         return *word_windows(ranges, size), context
-    windows = overlapping_windows(n_tokens, size, stride)
+    windows = overlapping_windows(n_tokens, size, stride, full=settings.stride is None)
     context = f"windows of {size} tokens, at least {size - stride} of them context"
     return windows, ranges, "one pass" if len(windows) <= 1 else context
 
@@ -254,6 +278,12 @@ def _window_and_stride(
     if reader.max_tokens is not None and (settings.window or 0) > limit:
         raise InputError(f"window is {settings.window}; the model has {limit} positions for text.")
     size = settings.window or limit
+    if settings.stride is not None:
+        if settings.stride > size and n_tokens > size:
+            raise InputError(
+                f"stride is {settings.stride}; at most the {size} tokens of a window are expected."
+            )
+        return size, min(settings.stride, size)
     context = 2 * size // 3 if settings.minimum_context is None else settings.minimum_context
     if context >= size and n_tokens > size:
         raise InputError(
@@ -262,25 +292,28 @@ def _window_and_stride(
     return size, size - context
 
 
-def overlapping_windows(n_tokens: int, size: int, stride: int) -> np.ndarray:
+def overlapping_windows(n_tokens: int, size: int, stride: int, full: bool = True) -> np.ndarray:
     """Windows that cover a text, each token read once.
 
     Parameters
     ----------
     n_tokens, size, stride
         Tokens in the text, in a window, and from the start of one window to that of the next.
+    full
+        Whether the last window starts earlier instead of being shorter.
 
     Returns
     -------
     numpy.ndarray of int
         Shape (n_windows, 3): first token, the one after the last, and the first whose states are
-        kept. All windows are full (the last one starts earlier instead of being shorter), so that
-        every kept token after the first window has at least `size - stride` tokens before it.
+        kept. Every kept token after the first window has at least `size - stride` tokens before it.
     """
     if n_tokens <= size:
         return np.array([[0, n_tokens, 0]] if n_tokens else [], dtype=int).reshape(-1, 3)
-    starts = np.append(np.arange(0, n_tokens - size, stride), n_tokens - size)
-    stops = starts + size
+    starts = np.arange(0, n_tokens - size + stride, stride)
+    stops = np.minimum(starts + size, n_tokens)
+    if full:
+        starts = stops - size
     return np.column_stack([starts, stops, np.append(0, stops[:-1])])
 
 
@@ -317,41 +350,6 @@ def word_windows(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     windows = np.column_stack([np.maximum(stop - size, 0), stop, first])[filled]
     ends = np.cumsum(lengths)
     return windows, np.column_stack([ends - lengths, ends])
-
-
-def _draw(run: Run, number: int, baseline: Baseline) -> tuple[np.ndarray, dict[str, Any]]:
-    """A baseline's vectors: normal per word heard, uniform in [0, 1) or learnt per form, or 1.
-
-    A form has the same vector in every run and study, whatever its case. Forms that nothing was
-    learnt of have zeros, as in Bonnasse-Gahot & Pallier (2024, code).
-    """
-    words = run.words["word"].tolist()
-    if baseline.kind == "word rate":
-        drawn = np.ones((len(words), 1), dtype=np.float32)
-    elif baseline.kind == "random vectors":
-        drawn = np.random.default_rng([baseline.seed, number]).standard_normal(
-            (len(words), baseline.width), dtype=np.float32
-        )
-    else:
-        forms = ["" if is_empty(word) else word.strip().lower() for word in words]
-        table = _form_vectors(set(forms), baseline)
-        drawn = np.array([table[form] for form in forms]).reshape(-1, baseline.width)
-    drawn[[is_empty(word) for word in words]] = 0
-    return drawn[None], {"layers": [baseline.kind], "context": "none"}
-
-
-def _form_vectors(forms: set[str], baseline: Baseline) -> dict[str, np.ndarray]:
-    """Vector of every word form, each of shape (width,), float32."""
-    if baseline.kind == "word vectors":
-        learnt = read_word_vectors(word_vector_file(f"word-vectors-{baseline.width}"))
-        unknown = np.zeros(baseline.width, dtype=np.float32)
-        return {form: learnt.get(form, unknown) for form in forms}
-    table = {}
-    for form in forms:
-        number = int.from_bytes(hashlib.sha256(form.encode()).digest()[:8], "little")
-        rng = np.random.default_rng([baseline.seed, number])
-        table[form] = rng.random(baseline.width, dtype=np.float32)
-    return table
 
 
 def _fill_empty(layers: np.ndarray, run: Run, how: Literal["zero", "next"]) -> None:

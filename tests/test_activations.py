@@ -26,7 +26,7 @@ from brainalign.states import probe
 
 POSITIONS = 24
 FAMILIES = list(tiny_models.TOKENIZERS)
-PREFIX = {"opt": 1, "opt-350m": 1, "llama": 1, "bert": 1}
+PREFIX = {"opt": 1, "opt-350m": 1, "llama": 1, "mistral": 1, "gemma": 1, "bert": 1}
 # float16 keeps three digits.
 CLOSE = {"rtol": 2e-3, "atol": 2e-3}
 
@@ -64,7 +64,7 @@ def tokens_and_words(language_model, run):
 
 def naive_states(language_model, family, tokens):
     """Hidden states of one window read alone, the added tokens cut off: (layer, token, unit)."""
-    special = {"opt": [0], "opt-350m": [0], "llama": [0], "bert": [2]}.get(family, [])
+    special = [2] if family == "bert" else [0] * PREFIX.get(family, 0)
     end = [3] if family == "bert" else []
     ids = torch.tensor([special + list(tokens) + end])
     with torch.inference_mode():
@@ -98,7 +98,7 @@ def naive_word(read, family, n_tokens, tokens, size, context):
     return np.mean(vectors, axis=0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["gpt2", "opt", "opt-350m", "llama", "mamba", "bert"])
 def test_equals_one_window_per_word(folders, study, tmp_path, family):
     size = POSITIONS - PREFIX.get(family, 0) - (family == "bert")
     settings = ActivationSettings(minimum_context=15, batch_size=3)
@@ -132,6 +132,11 @@ LAYER_NAMES = {
     "opt": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
     "opt-350m": ["embedding", "block 1", "block 2", "block 3, projected to 8 units"],
     "llama": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
+    "mistral": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
+    "gemma": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
+    "gpt_neox": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
+    "stablelm": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
+    "qwen2": ["embedding", "block 1", "block 2", "block 3, after the final norm"],
     "mamba": ["embedding", "block 1", "block 2", "block 3", "block 3, after the final norm"],
     "bert": ["embedding", "block 1", "block 2", "block 3"],
 }
@@ -140,6 +145,11 @@ FINAL_NORM = {
     "opt": lambda model: model.decoder.final_layer_norm,
     "opt-350m": lambda model: model.decoder.project_out,
     "llama": lambda model: model.norm,
+    "mistral": lambda model: model.norm,
+    "gemma": lambda model: model.norm,
+    "gpt_neox": lambda model: model.final_layer_norm,
+    "stablelm": lambda model: model.norm,
+    "qwen2": lambda model: model.norm,
     "mamba": lambda model: model.norm_f,
 }
 
@@ -324,11 +334,18 @@ def test_key_follows_story_model_and_settings(folders, study):
         activation_key(study, str(folders["opt"]), settings),
         activation_key(study, name, ActivationSettings(minimum_context=3)),
         activation_key(study, name, ActivationSettings(word_vector="last")),
+        activation_key(study, name, ActivationSettings(word_vector="characters")),
         activation_key(study, name, ActivationSettings(precision="bfloat16")),
+        activation_key(study, name, ActivationSettings(precision="bfloat16-weights")),
+        activation_key(study, name, ActivationSettings(stride=3)),
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == activation_key(study, name, ActivationSettings(batch_size=1))
     assert keys[0] == activation_key(replace(study, fingerprint="other brains"), name, settings)
+    # Only empty words matter to a baseline.
+    baseline = partial(activation_key, study, "random-vectors-4")
+    assert baseline(settings) == baseline(ActivationSettings(stride=3, precision="bfloat16"))
+    assert baseline(settings) != baseline(ActivationSettings(empty_words="next"))
 
 
 def test_huge_activations_are_scaled_by_powers_of_two(tmp_path):
@@ -358,6 +375,12 @@ def test_bad_settings_and_words_are_named(folders, study, tmp_path):
         ActivationSettings(precision="float16")
     with pytest.raises(InputError, match="window is 0"):
         ActivationSettings(window=0)
+    with pytest.raises(InputError, match="stride is 0"):
+        ActivationSettings(stride=0)
+    with pytest.raises(InputError, match="stride is 4 and minimum_context 3; one of them"):
+        ActivationSettings(stride=4, minimum_context=3)
+    with pytest.raises(InputError, match="stride is 25; at most the 24 tokens"):
+        extract(study, name, ActivationSettings(stride=25), tmp_path)
     with pytest.raises(InputError, match=r"minimum_context is 24; .* 24 tokens"):
         extract(study, name, ActivationSettings(minimum_context=24), tmp_path)
     with pytest.raises(InputError, match="window is 25; the model has 24 positions"):
@@ -365,7 +388,7 @@ def test_bad_settings_and_words_are_named(folders, study, tmp_path):
     with pytest.raises(InputError, match="Unknown model"):
         extract(study, "no such model", folder=tmp_path)
     missing = tiny_models.study_of(["Anna saw", "Anna saw it"], [["Anna"], ["Anna", "cut", "it"]])
-    with pytest.raises(InputError, match=r"Run 2 of study 'tiny': Word 1 \('cut'\) .* near 'Anna"):
+    with pytest.raises(InputError, match=r"Run 2 of study 'tiny': Word 1 \('cut'\) .*line 1, char"):
         extract(missing, name, folder=tmp_path)
     with pytest.raises(InputError, match="Word 1 has 5 tokens; a window holds 4"):
         word_windows(np.array([[0, 2], [2, 7]]), 4)
@@ -379,16 +402,101 @@ def test_silent_on_long_texts(folders, tmp_path, capfd):
 
 
 @settings(deadline=None, max_examples=100)
-@given(n_tokens=st.integers(1, 300), size=st.integers(1, 60), data=st.data())
-def test_windows_keep_every_token_once_with_its_context(n_tokens, size, data):
+@given(n_tokens=st.integers(1, 300), size=st.integers(1, 60), data=st.data(), full=st.booleans())
+def test_windows_keep_every_token_once_with_its_context(n_tokens, size, data, full):
     stride = data.draw(st.integers(1, size))
-    windows = overlapping_windows(n_tokens, size, stride)
+    windows = overlapping_windows(n_tokens, size, stride, full)
     kept = np.concatenate([np.arange(keep, stop) for _, stop, keep in windows])
     np.testing.assert_array_equal(kept, np.arange(n_tokens))
     for first, stop, keep in windows:
-        assert 0 <= first < stop <= n_tokens and stop - first == min(size, n_tokens)
+        assert 0 <= first < stop <= n_tokens and stop - first <= size
+        assert stop - first == min(size, n_tokens) or (not full and stop == n_tokens)
         assert first == 0 or keep - first >= size - stride
+        assert full or first % stride == 0
     assert len(windows) <= max(1, 2 + (n_tokens - size) // stride)
+
+
+def overflowing_states(language_model, text, size, stride):
+    """Tokens' places and states as transformers' own windows give them: (token, layer, unit).
+
+    Every window but the first repeats the tokens of the one before it, except for `stride` new ones.
+    """
+    n_added = len(language_model.tokenizer("")["input_ids"])
+    repeated = size - n_added - stride
+    windows = language_model.tokenizer(
+        text,
+        truncation=True,
+        max_length=size,
+        stride=repeated,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    places, states = [], []
+    for number, (ids, offsets) in enumerate(
+        zip(windows["input_ids"], windows["offset_mapping"], strict=True)
+    ):
+        with torch.inference_mode():
+            ids = torch.tensor([ids])
+            hidden = language_model.model(ids, output_hidden_states=True).hidden_states
+            if language_model.model.config.model_type == "mamba":
+                hidden = [language_model.model.get_input_embeddings()(ids), *hidden]
+        new = n_added + (repeated if number else 0)
+        width = max(state.shape[-1] for state in hidden)
+        padded = [torch.nn.functional.pad(one[0], (0, width - one.shape[-1])) for one in hidden]
+        states.append(torch.stack(padded, dim=1)[new:].numpy())
+        places += offsets[new:]
+    return np.array(places), np.concatenate(states), len(windows["input_ids"])
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "bert"])
+def test_the_papers_windows_are_those_of_the_tokenizer(folders, study, tmp_path, family):
+    """Vectors against transformers' own windows, whose last one is shorter."""
+    stride = 5
+    arrays = extract(study, str(folders[family]), ActivationSettings(stride=stride), tmp_path)
+    language_model = load_language_model(str(folders[family]))
+    size = 32_000 if family == "mamba" else POSITIONS
+    found = []
+    for run, array in zip(study.runs, arrays, strict=True):
+        places, states, n_windows = overflowing_states(language_model, run.text, size, stride)
+        found.append(n_windows)
+        position = 0
+        for word, vector in zip(run.words["word"], array[:], strict=True):
+            first = run.text.index(word, position)
+            position = first + len(word)
+            on_word = (places[:, 0] < position) & (places[:, 1] > first)
+            np.testing.assert_allclose(vector, states[on_word].mean(axis=0), **CLOSE)
+    assert max(found) > 3 or family == "mamba" and max(found) == 1
+
+
+def test_a_text_within_the_positions_is_read_in_one_pass(tmp_path):
+    folder = str(tiny_models.save_model(tmp_path / "model", "qwen2", positions=32_768))
+    study = tiny_models.study_of([tiny_models.text_of(12)])
+    one, other = (
+        extract(study, folder, ActivationSettings(stride=stride), tmp_path / str(stride))[0]
+        for stride in (64, 7)
+    )
+    assert one.attrs["context"] == other.attrs["context"] == "one pass"
+    np.testing.assert_array_equal(one[:], other[:])
+
+
+def test_characters_take_the_tokens_that_they_lie_in(folders, tmp_path):
+    """A word of two tokens, each weighted by its characters."""
+    study = tiny_models.study_of(["the bothering"])
+    name = str(folders["llama"])
+    (array,) = extract(study, name, ActivationSettings(word_vector="characters"), tmp_path)
+    language_model = load_language_model(name)
+    encoded = language_model.tokenizer(
+        "the bothering", add_special_tokens=False, return_offsets_mapping=True
+    )
+    states = naive_states(language_model, "llama", encoded["input_ids"])
+    of_character = {
+        place: token
+        for token, (first, stop) in enumerate(encoded["offset_mapping"])
+        for place in range(first, stop)
+    }
+    tokens = [of_character[place] for place in range(4, 13)]
+    assert 1 < len(set(tokens)) < 9
+    np.testing.assert_allclose(array[1], states[:, tokens].mean(axis=1), **CLOSE)
 
 
 def test_word_windows_end_at_their_words():

@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
 
-from brainalign import loading, models
+from brainalign import hub, loading, models
 from brainalign.errors import InputError
 from brainalign.files import file_sha256
 
@@ -31,11 +31,16 @@ PAPER = {
 def own_tables(tmp_path, monkeypatch):
     """A zoo and a table of the paper's models of the test's own."""
     pd.DataFrame(PAPER).to_csv(tmp_path / "models_en.csv", index=False)
-    monkeypatch.setattr(models, "PAPER_TABLE", tmp_path / "models_en.csv")
+    for language in ("fr", "cn", "pythia"):
+        pd.DataFrame(PAPER).iloc[:0].to_csv(tmp_path / f"models_{language}.csv", index=False)
+    monkeypatch.setattr(hub, "TABLES", tmp_path)
     monkeypatch.setattr(models, "ZOO", tmp_path / "zoo")
-    models.paper_models.cache_clear()
+    forget = [hub.table.cache_clear, hub.named_models.cache_clear]
+    for call in forget:
+        call()
     yield
-    models.paper_models.cache_clear()
+    for call in forget:
+        call()
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,7 @@ def test_missing_weights_are_refused(folders, tmp_path):
     with pytest.raises(InputError, match=r"lack 1 tensors: .*h.1.mlp.c_fc.weight"):
         loading.load_language_model(str(folder))
     (folder / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="no weights in safetensors"):
+    with pytest.raises(InputError, match="no weights"):
         models.describe(str(folder))
 
 
@@ -310,3 +315,72 @@ def test_available_means_without_network(folders):
 def test_word_rate_is_described():
     assert models.parse_baseline("word-rate") == models.Baseline("word rate", 1, 0)
     assert models.describe("word-rate").kind == "word rate"
+
+
+@pytest.fixture
+def real_tables(own_tables, monkeypatch):
+    """The tables that come with the package."""
+    monkeypatch.setattr(hub, "TABLES", models.PACKAGE / "published")
+
+
+def test_the_papers_models_by_language(real_tables):
+    assert [len(models.paper_models(language)) for language in ("en", "fr", "cn")] == [28, 4, 10]
+    names = {language: models.paper_names(language) for language in ("en", "fr", "cn")}
+    assert names["fr"] == ["gpt2-base-french", "Qwen2-0.5B", "Qwen2-1.5B", "Qwen2-7B"]
+    assert names["cn"][:2] == ["gpt2-tiny-chinese", "gpt2-base-chinese"]
+    assert (names["en"][0], names["en"][-1]) == ("gpt2", "Qwen1.5-14B")
+    for language, found in names.items():
+        sizes = [models.describe(name).n_parameters for name in found]
+        assert sizes == sorted(sizes), language
+    with pytest.raises(InputError, match="for language 'de'; one of en, fr, cn"):
+        models.paper_names("de")
+
+
+def test_a_name_in_two_tables_is_one_model(real_tables):
+    everywhere = pd.concat([hub.table(name) for name in (*hub.LANGUAGES, "pythia")])
+    assert everywhere.index.has_duplicates
+    for name, rows in everywhere.groupby(level=0):
+        assert len(rows.drop_duplicates()) == 1, name
+    assert set(hub.named_models().index) == set(everywhere.index)
+    assert hub.named_models().index.is_unique
+    shared = set(models.paper_names("en")) & set(models.paper_names("cn"))
+    assert shared == {f"Qwen1.5-{size}" for size in ("0.5B", "1.8B", "4B", "7B", "14B")}
+
+
+def test_addresses_of_the_papers_models(real_tables):
+    tokenizers = {name: models.hub_address(name).tokenizer for name in models.paper_names("cn")}
+    assert tokenizers["gpt2-base-chinese"] == "google-bert/bert-base-chinese"
+    assert tokenizers["Qwen2-7B"] == models.hub_address("Qwen2-7B").model == "Qwen/Qwen2-7B"
+    step = models.hub_address("pythia-6.9b:step-1000")
+    assert step == ("EleutherAI/pythia-6.9b", "step1000", "EleutherAI/pythia-6.9b")
+    assert models.hub_address("Qwen2-7B").revision == "main"
+    assert models.hub_address("owner/name:step-5") == ("owner/name", "step5", "owner/name")
+    assert models.checkpoint_steps("pythia-6.9b")[:3] == [0, 1000, 14_000]
+    info = models.describe("pythia-6.9b:step-1000:untrained-2")
+    assert (info.kind, info.family, info.n_layers) == ("untrained", "Pythia", 32)
+    assert info.source == "hub: EleutherAI/pythia-6.9b, revision step1000"
+    table = models.model_table(["glove-300", "pythia-70m:step-0", "gpt2-xl"])
+    assert table["n_parameters"].tolist() == [0, 70_426_624, 1_557_611_200]
+
+
+def test_parameters_of_pythia_are_those_of_its_architecture(real_tables):
+    for name, row in hub.table("pythia").iterrows():
+        width, blocks = row["n_hidden"], row["n_layers"]
+        rows = {"pythia-6.9b": 50_432, "pythia-12b": 50_688}.get(name, 50_304)
+        config = transformers.GPTNeoXConfig(
+            vocab_size=rows,
+            hidden_size=width,
+            num_hidden_layers=blocks,
+            intermediate_size=4 * width,
+        )
+        with torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(config)
+        assert sum(one.numel() for one in model.parameters()) == row["n_parameters"], name
+
+
+def test_a_folder_without_a_step_is_no_address(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folders["gpt2"], tmp_path / "lab" / "own")
+    assert models.describe("lab/own").source.startswith("folder ")
+    with pytest.raises(InputError, match="Unknown model 'lab/own:step-3'"):
+        models.check_name("lab/own:step-3")

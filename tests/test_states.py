@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from brainalign.activations import ActivationSettings, extract
 from brainalign.alignment import word_pooling
+from brainalign.errors import InputError
 from brainalign.loading import load_language_model
 from brainalign.states import length_batches, probe, read_words
 
-FAMILIES = ["gpt2", "opt-350m", "llama", "mamba", "bert"]
+FAMILIES = ["gpt2", "opt-350m", "llama", "gemma", "gpt_neox", "mamba", "bert"]
 N_TOKENS = 18
 
 
@@ -110,6 +111,55 @@ def test_windows_of_one_length_are_not_padded(loaded, monkeypatch):
     read_words(model, reader, np.arange(16), windows, pooling, batch_size=16)
     assert [tuple(given["input_ids"].shape) for given in options] == [(2, 8), (2, 8)]
     assert ["attention_mask" in given for given in options] == [False, True]
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to ..."),
+    MemoryError(),
+]
+
+
+def of_little_memory(monkeypatch, model, n_windows, error):
+    """Make a model's forward pass fail for more windows than these; give the sizes it is asked for."""
+    forward, asked = model.forward, []
+
+    def limited(**options):
+        asked.append(len(options["input_ids"]))
+        if asked[-1] > n_windows:
+            raise error
+        return forward(**options)
+
+    monkeypatch.setattr(model, "forward", limited)
+    return asked
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_batches_are_halved_where_the_memory_is_short(loaded, monkeypatch, family, error):
+    model, reader = loaded(family)
+    ids, windows, ranges = draw_reading(np.random.default_rng(1), model, 9)
+    pooling = word_pooling(ranges, (windows[:, 1] - windows[:, 2]).sum(), "mean")
+    wanted = read_words(model, reader, ids, windows, pooling, 10_000)
+    asked = of_little_memory(monkeypatch, model, 3, error)
+    found = read_words(model, reader, ids, windows, pooling, 10_000)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    # Once it has been found what fits, nothing larger is tried again.
+    assert asked[:3] == [9, 4, 2] and max(asked[2:]) <= 3 and sum(asked[2:]) == 9
+
+
+def test_a_window_that_does_not_fit_is_one_sentence(loaded, monkeypatch):
+    model, reader = loaded("gpt2")
+    windows, pooling = np.array([[0, 8, 0]]), word_pooling(np.array([[0, 8]]), 8, "mean")
+    of_little_memory(monkeypatch, model, 0, OUT_OF_MEMORY[0])
+    with pytest.raises(
+        InputError, match="A window of 8 tokens does not fit the memory of .* 'cpu'"
+    ):
+        read_words(model, reader, np.arange(8), windows, pooling, 100)
+    of_little_memory(monkeypatch, model, 0, RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        read_words(model, reader, np.arange(8), windows, pooling, 100)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -26,13 +26,13 @@ def text_of(n_sentences: int = 4, seed: int = 0) -> str:
     return "\n".join(parts[number] for number in order)
 
 
-def word_level(unknown: str | None = "[UNK]") -> Tokenizer:
+def word_level(unknown: str | None = "[UNK]", text: str = SENTENCES) -> Tokenizer:
     """Word-level tokenizer with a lower-case normaliser, as the testbed's."""
     tokenizer = Tokenizer(WordLevel(unk_token=unknown))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     special = [unknown] if unknown else []
-    tokenizer.train_from_iterator([SENTENCES], trainers.WordLevelTrainer(special_tokens=special))
+    tokenizer.train_from_iterator([text], trainers.WordLevelTrainer(special_tokens=special))
     return tokenizer
 
 
@@ -96,6 +96,15 @@ def configuration(family: str, vocabulary: int, positions: int):
         return transformers.OPTConfig(**body, **rest, pad_token_id=0, init_std=0.3)
     if family == "llama":
         return transformers.LlamaConfig(**body, intermediate_size=32)
+    if family == "gpt_neox":
+        return transformers.GPTNeoXConfig(**body, intermediate_size=32)
+    if family in ("mistral", "qwen2", "stablelm"):
+        kind = {"mistral": "Mistral", "qwen2": "Qwen2", "stablelm": "StableLm"}[family]
+        heads = {"num_key_value_heads": 1 if family == "mistral" else 2}
+        return getattr(transformers, f"{kind}Config")(**body, **heads, intermediate_size=32)
+    if family == "gemma":
+        heads = {"num_key_value_heads": 1, "head_dim": 8}
+        return transformers.GemmaConfig(**body, **heads, intermediate_size=32, pad_token_id=0)
     if family == "mamba":
         shape = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 4}
         return transformers.MambaConfig(**common, **shape)
@@ -109,6 +118,11 @@ TOKENIZERS = {
     "opt": lambda: byte_level("</s>"),
     "opt-350m": lambda: byte_level("</s>"),
     "llama": lambda: byte_level("<s>"),
+    "mistral": lambda: byte_level("<s>"),
+    "gemma": lambda: byte_level("<bos>"),
+    "gpt_neox": byte_level,
+    "stablelm": byte_level,
+    "qwen2": byte_level,
     "mamba": byte_level,
     "bert": word_piece,
 }
