@@ -6,23 +6,27 @@ continues with the first layer that is not on disk.
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from filelock import FileLock
 
 from brainalign import activations
-from brainalign.activations import ActivationSettings, extract
+from brainalign.activations import ActivationSettings, effective_settings, extract
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, output_folder, source_digest
 from brainalign.fitting import EncodingSettings, LayerFit, layer_fitter
 from brainalign.models import check_name, describe, fingerprint
-from brainalign.parallel import cpu_count, map_processes, progress
+from brainalign.parallel import chosen_device, cpu_count, map_processes, progress
 from brainalign.study import AVERAGE, Study, voxel_coordinates
+
+if TYPE_CHECKING:
+    import zarr
 
 # Modules whose source decides what the scores are.
 SOURCES = (
@@ -50,7 +54,7 @@ def score_key(study_fingerprint: str, model: str, settings: EncodingSettings) ->
     str
     """
     chosen = asdict(settings)
-    chosen["activations"].pop("batch_size")
+    chosen["activations"] = effective_settings(model, settings.activations)
     chosen["alphas"] = settings.alpha_grid.tolist()
     if settings.hrf != "fir":
         chosen.pop("delays")
@@ -59,12 +63,17 @@ def score_key(study_fingerprint: str, model: str, settings: EncodingSettings) ->
     return digest([study_fingerprint, model, fingerprint(model), chosen, source_digest(SOURCES)])
 
 
+def score_file(key: str, folder: Path | str | None = None) -> Path:
+    """File of the scores with a key, by default in `scores` in the cache."""
+    return (Path(folder) if folder is not None else cache_folder() / "scores") / f"{key}.nc"
+
+
 def encode(
     study: Study,
     models: Iterable[str],
     settings: EncodingSettings | None = None,
     folder: Path | str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     jobs: int | None = None,
 ) -> list[xr.Dataset]:
     """Scores of language models on a study: found, or computed and kept.
@@ -83,7 +92,7 @@ def encode(
     folder
         Folder of the score files, by default `scores` in the cache.
     device
-        "cpu" or "cuda".
+        "cpu", "cuda", or "auto" for a GPU where there is one.
     jobs
         Processes that read text into models; by default one per core.
 
@@ -104,30 +113,63 @@ def encode(
     InputError
         For unknown models, subjects and settings, and for data that cannot be fitted.
     """
+    return list(map(load_scores, encode_files(study, models, settings, folder, device, jobs)))
+
+
+def load_scores(path: Path) -> xr.Dataset:
+    """Scores of one model from the file that `encode_files` names."""
+    return xr.load_dataset(path, engine="h5netcdf")
+
+
+def encode_files(
+    study: Study,
+    models: Iterable[str],
+    settings: EncodingSettings | None = None,
+    folder: Path | str | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+) -> list[Path]:
+    """Files of the scores that `encode` gives, so that not all need be in memory at once.
+
+    Parameters
+    ----------
+    study, models, settings, folder, device, jobs
+        As for `encode`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        One per model, for `load_scores`.
+
+    Raises
+    ------
+    InputError
+        As `encode`.
+    """
     settings = settings or EncodingSettings()
-    folder = Path(folder) if folder is not None else cache_folder() / "scores"
     names = [models] if isinstance(models, str) else list(models)
     keys = {name: score_key(study.fingerprint, check_name(name), settings) for name in names}
-    paths = {name: folder / f"{key}.nc" for name, key in keys.items()}
+    paths = {name: score_file(key, folder) for name, key in keys.items()}
     missing = [name for name, path in paths.items() if not path.is_file()]
     if missing:
         # What cannot be fitted is refused before the text goes through the models.
-        _check_subject(study, settings.subject)
+        device = chosen_device(device)
+        check_subject(study, settings.subject)
         study.folds()
-        folder.mkdir(parents=True, exist_ok=True)
+        paths[missing[0]].parent.mkdir(parents=True, exist_ok=True)
         _extract_all(study, missing, settings.activations, device, jobs)
     fit = layer_fitter(study, settings, device)
     for name in progress(missing, desc="encoding"):
-        with FileLock(folder / f"{keys[name]}.lock"):
+        with FileLock(paths[name].with_suffix(".lock")):
             if not paths[name].is_file():
                 _encode_model(study, name, settings, keys[name], paths[name], fit, device)
-    del fit  # and with it the responses, which need as much memory as many models' scores
     for name, key in keys.items():
         _record_use(study, name, settings, key)
-    return [xr.load_dataset(paths[name], engine="h5netcdf") for name in names]
+    return [paths[name] for name in names]
 
 
-def _check_subject(study: Study, subject: str) -> None:
+def check_subject(study: Study, subject: str) -> None:
+    """Raise InputError for a subject that a study does not have."""
     if subject not in (*study.subjects, AVERAGE):
         raise InputError(
             f"Study {study.name!r} has no subject {subject!r}; it has "
@@ -179,17 +221,34 @@ def _encode_model(
     """Fit layer by layer, each kept until all are there, and write the model's scores."""
     arrays = extract(study, name, settings.activations, device=device)
     layer_names = list(arrays[0].attrs["layers"])
-    parts = path.with_suffix(".layers")
     for layer in progress(range(len(layer_names)), desc=name, leave=False):
-        part = parts / f"{layer}.nc"
-        if not part.is_file():
-            features = [np.asarray(array[:, layer], dtype=np.float32) for array in arrays]
-            _save(fit(features), part)
-    layers = [
-        xr.load_dataset(parts / f"{k}.nc", engine="h5netcdf") for k in range(len(layer_names))
-    ]
+        fit_layer(arrays, layer, path, fit)
+    layers = [load_scores(_layer_file(path, k)) for k in range(len(layer_names))]
     _save(_assemble(study, name, settings, key, layers, layer_names), path)
-    shutil.rmtree(parts)
+    shutil.rmtree(_layer_file(path, 0).parent)
+
+
+def fit_layer(arrays: "Sequence[zarr.Array]", layer: int, path: Path, fit: LayerFit) -> None:
+    """Fit one layer of a model and keep its scores, unless they are there.
+
+    Parameters
+    ----------
+    arrays
+        The model's activations, from `activations.extract`.
+    layer
+        Index of the layer.
+    path
+        File that all layers of the model will make (`score_file`); the layer's lies beside it.
+    fit
+        From `fitting.layer_fitter`.
+    """
+    part = _layer_file(path, layer)
+    if not part.is_file():
+        _save(fit([np.asarray(array[:, layer], dtype=np.float32) for array in arrays]), part)
+
+
+def _layer_file(path: Path, layer: int) -> Path:
+    return path.with_suffix(".layers") / f"{layer}.nc"
 
 
 def _assemble(

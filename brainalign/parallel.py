@@ -2,13 +2,22 @@
 
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from threading import RLock
 
 from tqdm.auto import tqdm
 
+from brainalign.errors import InputError
+
+# Bars of several processes never share a terminal here; tqdm's own lock would be a semaphore of the
+# system's, which a killed process leaves behind.
+tqdm.set_lock(RLock())
+# What a command's --device may be.
+DEVICES = ("auto", "cpu", "cuda")
 # Numbers of threads, read when numpy or torch are imported.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -18,9 +27,43 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def chosen_device(device: str) -> str:
+    """The device that "auto" stands for here; the others stand for themselves.
+
+    Parameters
+    ----------
+    device
+        "cpu", "cuda", "cuda:N" for one of several GPUs, or "auto" for "cuda" where torch finds one.
+
+    Returns
+    -------
+    str
+        "cpu", "cuda" or "cuda:N".
+
+    Raises
+    ------
+    InputError
+        For another device, and for a GPU that torch does not find.
+    """
+    if device == "cpu":
+        return device
+    number = re.fullmatch(r"cuda:(\d+)", device)
+    if device not in DEVICES and not number:
+        raise InputError(f"device is {device!r}; {', '.join(DEVICES)} or cuda:N are expected.")
+    import torch
+
+    found = torch.cuda.device_count()
+    if device == "auto":
+        return "cuda" if found else "cpu"
+    if found <= int(number[1] if number else 0):
+        raise InputError(f"Device {device!r} is not available on this machine; 'cpu' always is.")
+    return device
+
+
 def progress(iterable: Iterable, **options):
-    """Progress bar on a terminal, nothing on a page or in a log file."""
-    return tqdm(iterable, disable=not sys.stderr.isatty(), **options)
+    """Progress bar on a terminal, nothing on a page, in a log file or from other processes."""
+    hidden = not sys.stderr.isatty() or multiprocessing.parent_process() is not None
+    return tqdm(iterable, disable=hidden, **options)
 
 
 def map_threads(function: Callable, items: Iterable) -> Iterator:

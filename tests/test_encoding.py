@@ -22,6 +22,7 @@ from brainalign.encoding import (
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings, load_responses
 from brainalign.layer_choice import brain_scores, choose_layer, fold_scores
+from brainalign.models import zoo_names
 from brainalign.regressors import nuisance_features, run_regressors
 from brainalign.ridge import leave_one_run_out
 from brainalign.study import standardise
@@ -155,6 +156,8 @@ def test_key_follows_what_matters():
         EncodingSettings(nuisance_columns=("position",)),
         EncodingSettings(alphas=(2, 7, 16)),
         EncodingSettings(activations=ActivationSettings(batch_size=1)),
+        # A baseline reads no windows.
+        EncodingSettings(activations=ActivationSettings(window=5)),
     ):
         assert score_key("data", BASELINE, same) == key
     others = [
@@ -164,7 +167,14 @@ def test_key_follows_what_matters():
         score_key("data", BASELINE, EncodingSettings(hrf="impulse")),
         score_key("data", BASELINE, EncodingSettings(alphas=(2, 7, 15))),
         score_key("data", BASELINE, EncodingSettings(nuisance=True)),
-        score_key("data", BASELINE, EncodingSettings(activations=ActivationSettings(window=5))),
+        *(
+            score_key("data", name, EncodingSettings(activations=ActivationSettings(**changed)))
+            for name, changed in [
+                (BASELINE, {"empty_words": "next"}),
+                (zoo_names()[0], {"window": 5}),
+                (zoo_names()[0], {}),
+            ]
+        ),
     ]
     assert len({key, *others}) == len(others) + 1
 

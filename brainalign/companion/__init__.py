@@ -55,3 +55,20 @@ def is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def unexpected(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw; its traceback goes to a log."""
+    import traceback
+
+    from brainalign.files import cache_folder
+
+    text = str(error).strip().splitlines()
+    sentence = f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    log = cache_folder() / "logs" / "brainalign.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return sentence
+    return f"{sentence}\n{log}"

@@ -29,28 +29,14 @@ def study_options(texts: Sequence[str]) -> dict[str, Any]:
     return {name: parse_yaml(value, f"option {name}") for name, value in written.items()}
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that this machine does not have.
-
-    Raises
-    ------
-    InputError
-        For "cuda" without such a device.
-    """
-    if device == "cpu":
-        return
-    import torch
-
-    if not torch.cuda.is_available():
-        raise InputError(f"Device {device!r} is not available on this machine; 'cpu' always is.")
-
-
 def extract_table(
     study: str,
     models: Sequence[str],
     options: Mapping[str, Any],
     settings: Mapping[str, Any],
     device: str = "cpu",
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> "pd.DataFrame":
     """Read a study's text into language models and keep their activations.
 
@@ -59,11 +45,13 @@ def extract_table(
     study, options
         Name of a study and what to load it with.
     models
-        Names, see `brainalign.models`.
+        Names, see `brainalign.models`; "paper" stands for the paper's of the study's language.
     settings
         Fields of `ActivationSettings` that differ from the study's own (`scores.study_settings`).
     device
-        "cpu" or "cuda".
+        "cpu", "cuda", or "auto" for a GPU where there is one.
+    scheduler, workers
+        See `distributed.distribute`; None computes in this process.
 
     Returns
     -------
@@ -80,17 +68,23 @@ def extract_table(
     from brainalign.activations import extract
     from brainalign.fitting import encoding_settings
     from brainalign.models import check_name
-    from brainalign.scores import study_settings
+    from brainalign.parallel import chosen_device
+    from brainalign.scores import chosen_models, study_settings
     from brainalign.studies import load_study
 
-    check_device(device)
-    names = [check_name(name) for name in dict.fromkeys(models)]
+    names = [check_name(name) for name in chosen_models(study, models)]
     # Those of the study's page, so that the page finds these activations again.
-    chosen = encoding_settings(**study_settings(study, **settings)).activations
+    chosen = encoding_settings(**study_settings(study, **settings))
+    if scheduler is None:
+        device = chosen_device(device)
+    else:
+        from brainalign.distributed import distribute
+
+        distribute(scheduler, study, options, names, chosen, device, workers, fit=False)
     loaded = load_study(study, **options)
     rows = []
     for name in names:
-        runs = extract(loaded, name, chosen, device=device)
+        runs = extract(loaded, name, chosen.activations, device=device)
         _, n_layers, n_units = runs[0].shape
         row = {"model": name, "layers": n_layers, "units": n_units}
         row |= {"words": sum(run.shape[0] for run in runs)}
@@ -106,12 +100,14 @@ def encode_table(
     settings: Mapping[str, Any],
     device: str = "cpu",
     output: Path | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> "pd.DataFrame":
     """Scores of language models on a study, layers chosen by the nested rule.
 
     Parameters
     ----------
-    study, options, models, device
+    study, options, models, device, scheduler, workers
         As for `extract_table`.
     settings
         Fields of `EncodingSettings` or `ActivationSettings` that differ from the study's own
@@ -129,19 +125,29 @@ def encode_table(
     InputError
         As `extract_table`, and for an output file that cannot be written.
     """
-    from brainalign.encoding import encode
+    import xarray as xr
+
+    from brainalign.encoding import encode_files, load_scores
     from brainalign.fitting import encoding_settings
     from brainalign.layer_choice import brain_scores
-    from brainalign.scores import study_settings
+    from brainalign.models import check_name
+    from brainalign.parallel import chosen_device
+    from brainalign.scores import chosen_models, study_settings
     from brainalign.studies import load_study
 
-    check_device(device)
+    names = [check_name(name) for name in chosen_models(study, models)]
     if output is not None:
         _check_file(output)
     chosen = encoding_settings(**study_settings(study, **settings))
-    loaded = load_study(study, **options)
-    names = list(dict.fromkeys(models))
-    table = score_table(brain_scores(encode(loaded, names, chosen, device=device)))
+    if scheduler is None:
+        device = chosen_device(device)
+    else:
+        from brainalign.distributed import distribute
+
+        distribute(scheduler, study, options, names, chosen, device, workers)
+    files = encode_files(load_study(study, **options), names, chosen, device=device)
+    # One model's layers in memory at a time.
+    table = score_table(xr.concat([brain_scores([load_scores(file)]) for file in files], "model"))
     if output is not None:
         with atomic_path(output) as temporary:
             table.to_csv(temporary, index=False)
