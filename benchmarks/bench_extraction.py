@@ -61,15 +61,16 @@ class Case:
         return np.sort(chosen)
 
 
-def save_gpt2(folder: Path) -> str:
-    """A GPT-2 of 12 layers and 768 units with random weights and the zoo's tokenizer."""
+def save_gpt2(folder: Path, n_layers: int = 12, n_hidden: int = 768, n_heads: int = 12) -> str:
+    """A GPT-2, of the smallest size by default, with random weights and the zoo's tokenizer."""
     import torch
     from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(TOKENIZER)
-    shape = {"n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": len(tokenizer)}
+    shape = {"n_layer": n_layers, "n_embd": n_hidden, "n_head": n_heads}
+    shape["vocab_size"] = len(tokenizer)
     torch.manual_seed(SEED)
     GPT2Model(GPT2Config(**shape, bos_token_id=None, eos_token_id=None)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -136,7 +137,7 @@ def reading(case: Case) -> Iterator[tuple[Reader, np.ndarray, np.ndarray, np.nda
     language_model = load_language_model(case.model)
     reader = probe(language_model)
     for run in case.load().runs:
-        ids, tokens, _ = tokenise(run.words["word"].tolist(), run.text, language_model.tokenizer)
+        ids, tokens, *_ = tokenise(run.words["word"].tolist(), run.text, language_model.tokenizer)
         windows, ranges, _ = assign_windows(tokens, len(ids), reader, case.settings())
         yield reader, ids, windows, ranges
 

@@ -32,16 +32,22 @@ def _training(X: Runs, Y: Runs, fold: int) -> tuple[np.ndarray, np.ndarray, list
 
 
 def himalaya_fold(
-    name: str, X: Runs, Y: Runs, fold: int, validation: str, per_voxel: bool, alphas=ALPHAS
+    name: str,
+    X: Runs,
+    Y: Runs,
+    fold: int,
+    validation: str,
+    per_voxel: bool,
+    alphas=ALPHAS,
+    device: str = "cpu",
 ) -> np.ndarray:
     """Scores (voxel,) of one fold by a class of himalaya, its cross-validation included."""
     import himalaya.kernel_ridge
     import himalaya.ridge
-    import torch
     from himalaya.backend import set_backend
     from himalaya.scoring import correlation_score
 
-    set_backend("torch")
+    backend = set_backend("torch_cuda" if device == "cuda" else "torch")
     x, y, lengths = _training(X, Y, fold)
     params = {"local_alpha": per_voxel, "score_func": correlation_score}
     options = {"alphas": alphas, "solver_params": params, "cv": splits(lengths, validation)}
@@ -50,8 +56,8 @@ def himalaya_fold(
     else:
         model = himalaya.kernel_ridge.KernelRidgeCV(**options, warn=False)
     model.fit(x, y)
-    predicted, measured = torch.as_tensor(model.predict(X[fold])), torch.as_tensor(Y[fold])
-    return correlation_score(measured, predicted).numpy()
+    predicted, measured = model.predict(X[fold]), backend.asarray(Y[fold])
+    return backend.to_numpy(correlation_score(measured, backend.asarray(predicted)))
 
 
 def himalaya_scores(X: Runs, Y: Runs, fold: int, alpha: np.ndarray | float) -> np.ndarray:

@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterator
 
 import bench_attribution
+import bench_gpu
 import bench_growth
+import bench_plan
 import bench_ridge
 import bench_significance
 import measure
@@ -14,11 +16,16 @@ import pytest
 import ridge_peers
 import run
 import simulated
+import torch
 from bench_ridge import NESTED, ONE, PER_VOXEL
 from simulated import Size
 from sklearn.model_selection import LeaveOneGroupOut
 
+from brainalign.calibration import Speeds
 from brainalign.companion.speed import page_text
+from brainalign.costs import cost, counted
+from brainalign.model_sizes import find_model
+from brainalign.planning import fitting_seconds, reading_seconds
 from brainalign.ridge import leave_one_run_out
 from brainalign.study import standardise
 
@@ -34,13 +41,14 @@ def here(monkeypatch):
     def fake(prepare, *arguments, repeats=1):
         return TIMING, prepare(*arguments)()
 
-    for module in (bench_growth, bench_ridge, bench_significance):
+    for module in (bench_gpu, bench_growth, bench_ridge, bench_significance):
         monkeypatch.setattr(module, "in_fresh_process", fake)
 
     def fake_turns(prepare, *arguments, repeats=1):
         return [(TIMING, function()) for function in prepare(*arguments)]
 
-    monkeypatch.setattr(bench_attribution, "in_turn", fake_turns)
+    for module in (bench_attribution, bench_plan):
+        monkeypatch.setattr(module, "in_turn", fake_turns)
 
 
 @pytest.fixture
@@ -203,6 +211,50 @@ def test_attribution_rows(here):
     assert forward["case"] == targets["case"] and "5 contexts, 16 readouts" in targets["case"]
     assert ours["case"] == peer["case"] and ours["max_difference"] < 1e-5
     assert peer["seconds"] == 10 * ours["seconds"] and peer["how"] == "5 of 50 voxels"
+
+
+def test_plan_rows(here, monkeypatch, tmp_path):
+    speeds = [Speeds({100: rate}, 1e-5, 1e10, 1e10, rate, 1e10, 0.5) for rate in (1e9, 5e8)]
+    monkeypatch.setattr(bench_plan, "measure", iter(speeds).__next__)
+    case = bench_plan.Case("tiny", "testbed", 3, 200, "nano-gpt2-8x2")
+    read, predicted, fit, expected = bench_plan.case_rows(case)
+    assert [row["who"] for row in (read, predicted, fit, expected)] == ["measured", "predicted"] * 2
+    assert read["case"] == predicted["case"] != fit["case"] and read["seconds"] == 2
+    found = cost(counted(case.load()), find_model(case.model), case.settings())
+    assert predicted["seconds"] == np.mean([reading_seconds(found, one) for one in speeds])
+    assert expected["seconds"] == np.mean([fitting_seconds(found, one) for one in speeds])
+    assert expected["peak_gb"] == found.memory / 1e9 and "50%" in expected["how"]
+
+
+def test_gpu_rows(here, capsys):
+    sizes = bench_gpu.Sizes(TINY, (2, 32, 2), (2, 16, 2), 3, 200, 16)
+    rows = list(bench_gpu.device_rows(sizes, "cpu"))
+    assert all(set(row) >= COLUMNS and row["part"] == "gpu" for row in rows)
+    cases = dict.fromkeys(row["case"] for row in rows)
+    fit, reading, scores = ([row for row in rows if row["case"] == case] for case in cases)
+    assert [row["who"].split(",")[0] for row in fit] == [
+        *("brainalign", "brainalign", "himalaya RidgeCV", "arithmetic limit")
+    ]
+    assert fit[1]["max_difference"] < 1e-3 and fit[2]["max_difference"] < 1e-3
+    assert fit[2]["seconds"] == 3 * 2 and fit[3]["seconds"] > 0
+    assert [row["who"] for row in reading[:4]] == [name for name, _, _ in bench_gpu.MODES]
+    assert len(reading) == 7 and all(row["tokens_per_second"] > 0 for row in reading[:4])
+    assert [row["who"] for row in scores] == [name for name, _, _ in bench_gpu.MODES]
+    assert scores[0]["max_difference"] == 0 and max(row["max_difference"] for row in scores) < 0.01
+    json.dumps(rows)
+
+
+def test_without_a_gpu_that_is_said_and_nothing_measured(monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    bench_gpu.main([])
+    assert capsys.readouterr().out.strip() == bench_gpu.NO_GPU
+
+
+def test_the_switch_of_float32_products_is_put_back():
+    before = torch.get_float32_matmul_precision()
+    with bench_gpu.float32_products(tf32=True):
+        assert torch.get_float32_matmul_precision() == "high"
+    assert torch.get_float32_matmul_precision() == before == "highest"
 
 
 def test_all_benchmarks_make_one_table_and_one_page(here, monkeypatch, capsys):
