@@ -83,6 +83,11 @@ def extremes(study: str, smallest: str | None = None, largest: str | None = None
     from brainalign.models import describe
 
     own = sorted(map(describe, default_models(study)), key=lambda info: info.n_parameters)
+    if len(own) < 2 and not (smallest and largest):
+        raise InputError(
+            f"Study {study!r} has {len(own)} language model of its own; maps compare a smaller with "
+            "a larger one, so that both smallest and largest need a name."
+        )
     pair = [describe(smallest) if smallest else own[0], describe(largest) if largest else own[-1]]
     if pair[0].n_parameters >= pair[1].n_parameters:
         sizes = " and ".join(f"{info.name} with {info.n_parameters:,} parameters" for info in pair)

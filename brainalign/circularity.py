@@ -17,7 +17,13 @@ from brainalign import published
 from brainalign.errors import InputError
 from brainalign.layers import LayerScores, best_layers, layer_table, profile_rows
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters, matching
-from brainalign.scores import PUBLISHED, VoxelScores, default_models, reliable_only
+from brainalign.scores import (
+    PUBLISHED,
+    VoxelScores,
+    chosen_models,
+    reliable_only,
+    study_settings,
+)
 from brainalign.statistics import MINIMUM_POINTS, fit_line, pearson
 from brainalign.study import HemisphereRule, Study, hemispheres
 
@@ -43,7 +49,7 @@ def vector_names(study: str, models: Sequence[str] | None = None) -> list[str]:
     if study == PUBLISHED:
         return []
     # Mamba has two entries more than blocks.
-    depths = [describe(name).n_layers + 2 for name in models or default_models(study)]
+    depths = [describe(name).n_layers + 2 for name in chosen_models(study, models)]
     return [f"{VECTOR}:seed-{seed}" for seed in range(max(13, *depths))]
 
 
@@ -109,10 +115,11 @@ def shifted_scores(study: Study, name: str) -> xr.Dataset:
     """
     # Imported here, so that a page of published scores does not depend on the code of encoding.
     from brainalign.activations import extract
-    from brainalign.fitting import EncodingSettings, layer_fitter
+    from brainalign.fitting import encoding_settings, layer_fitter
 
-    arrays = extract(study, name)
-    fit = layer_fitter(study, EncodingSettings())
+    settings = encoding_settings(**study_settings(study.name))
+    arrays = extract(study, name, settings.activations)
+    fit = layer_fitter(study, settings)
     layers = [
         fit(
             [np.roll(array[:, layer], len(array) // 3, axis=0) for array in map(np.asarray, arrays)]

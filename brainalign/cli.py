@@ -11,8 +11,11 @@ import sys
 import threading
 from pathlib import Path
 
-from brainalign.companion import DISK_FULL, WorkError, is_disk_full
+from brainalign.companion import DISK_FULL, WorkError, is_disk_full, unexpected
 from brainalign.errors import InputError
+
+_STUDY = "a name (brainalign list), or the path of a folder with a study.yml"
+_MODELS = "names, folders, hub addresses, or paper: the paper's in the study's language"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,19 +90,43 @@ def _add_study_commands(command) -> None:
     fetch.add_argument(
         "--jobs", type=_positive, default=4, help="files fetched side by side (default 4)"
     )
+    prepare = command("prepare", _prepare, "resample and clean the images of a study's listeners")
+    prepare.add_argument("study", help=_STUDY)
+    prepare.add_argument(
+        "--subjects", nargs="+", default=[], help="these, or all (default: those at hand)"
+    )
+    prepare.add_argument("--jobs", type=_positive, help="runs prepared side by side")
+    _add_assignments(prepare, "option of the study; may be given several times")
     extract = command("extract", _extract, "read a study's text into language models")
     encode = command("encode", _encode, "scores of language models on a study")
-    for parser in (extract, encode):
-        parser.add_argument("study")
-        parser.add_argument("--models", nargs="+", required=True, metavar="MODEL")
+    plan = command("plan", _plan, "what models on a study will cost: bytes, memory, hours")
+    for parser in (extract, encode, plan):
+        parser.add_argument("study", help=_STUDY)
+        parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=_MODELS)
         parser.add_argument("--window", type=_positive, help="tokens read at once")
         parser.add_argument(
             "--precision",
-            choices=["float32", "bfloat16"],
-            help="of the model's products (default: float32)",
+            choices=["float32", "bfloat16", "bfloat16-weights"],
+            help="of the model's products, and of its weights (default: float32)",
         )
-        parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+        parser.add_argument(
+            "--device",
+            choices=["auto", "cpu", "cuda"],
+            default="auto",
+            help="auto (default): a GPU where there is one",
+        )
         _add_assignments(parser, "option of the study; may be given several times")
+    for parser in (extract, encode):
+        parser.add_argument(
+            "--scheduler",
+            metavar="SCHEDULER",
+            help="local: one process per core or GPU; slurm: jobs; or tcp://host:port of a running one",
+        )
+        parser.add_argument(
+            "--workers",
+            type=_positive,
+            help="processes that local (the default then) or slurm starts",
+        )
     encode.add_argument("--subject", help="a listener, or average (default)")
     encode.add_argument("--hrf", help="hemodynamic response (default: glover)")
     encode.add_argument(
@@ -112,7 +139,17 @@ def _add_study_commands(command) -> None:
     encode.add_argument(
         "--alpha-per-voxel", action="store_true", default=None, help="a penalty for each voxel"
     )
-    encode.add_argument("-o", dest="output", type=Path, help="write the table to this CSV file")
+    encode.add_argument(
+        "--validation",
+        choices=["all", "first"],
+        help="runs that choose the penalty: all training runs (default), or the first",
+    )
+    plan.add_argument(
+        "--subjects", nargs="+", default=[], help="images of these, of so many, or of all, too"
+    )
+    plan.add_argument("--no-calibration", action="store_true", help="do not measure this machine")
+    for parser in (encode, plan):
+        parser.add_argument("-o", dest="output", type=Path, help="write the table to this CSV file")
 
 
 def _add_zoo(zoo: argparse.ArgumentParser) -> None:
@@ -215,10 +252,24 @@ def _fetch(arguments: argparse.Namespace) -> None:
     )
 
 
+def _prepare(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.steps import study_options
+    from brainalign.studies.preparation import prepare
+
+    options = study_options(arguments.texts)
+    prepare(arguments.study, arguments.subjects, arguments.jobs, options=options)
+
+
 def _settings(arguments: argparse.Namespace, *names: str) -> dict:
     """Settings that were given on the command line; the others keep their defaults."""
     given = {name: getattr(arguments, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _cluster(arguments: argparse.Namespace) -> dict:
+    """Who computes; `--workers` alone means processes of this machine."""
+    scheduler = arguments.scheduler or (arguments.workers and "local")
+    return {"scheduler": scheduler, "workers": arguments.workers}
 
 
 def _extract(arguments: argparse.Namespace) -> None:
@@ -226,7 +277,14 @@ def _extract(arguments: argparse.Namespace) -> None:
 
     options = study_options(arguments.texts)
     settings = _settings(arguments, "window", "precision")
-    table = extract_table(arguments.study, arguments.models, options, settings, arguments.device)
+    table = extract_table(
+        arguments.study,
+        arguments.models,
+        options,
+        settings,
+        arguments.device,
+        **_cluster(arguments),
+    )
     print(table.to_string(index=False, float_format="{:.1f}".format))
 
 
@@ -235,12 +293,36 @@ def _encode(arguments: argparse.Namespace) -> None:
 
     options = study_options(arguments.texts)
     names = ("window", "precision", "subject", "hrf", "alphas", "alpha_per_voxel")
+    names += ("validation",)
     settings = _settings(arguments, *names)
     table = encode_table(
-        arguments.study, arguments.models, options, settings, arguments.device, arguments.output
+        arguments.study,
+        arguments.models,
+        options,
+        settings,
+        arguments.device,
+        arguments.output,
+        **_cluster(arguments),
     )
     columns = ["model", "roi", "hemisphere", "n_voxels", "score"]
     print(table[columns].to_string(index=False, float_format="{:.3f}".format))
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.steps import study_options
+    from brainalign.planning import plan
+
+    text = plan(
+        arguments.study,
+        arguments.models,
+        study_options(arguments.texts),
+        _settings(arguments, "window", "precision"),
+        arguments.device,
+        subjects=arguments.subjects,
+        calibrate=not arguments.no_calibration,
+        output=arguments.output,
+    )
+    print(text)
 
 
 def _zoo_list(arguments: argparse.Namespace) -> None:
@@ -261,23 +343,6 @@ def _zoo_train(arguments: argparse.Namespace) -> None:
     from brainalign.studies.testbed.zoo import train
 
     print(train(arguments.names or None, arguments.jobs, arguments.folder).to_string())
-
-
-def _unexpected(error: Exception) -> str:
-    """One sentence for an error that nobody foresaw; its traceback goes to a log."""
-    import traceback
-
-    from brainalign.files import cache_folder
-
-    text = str(error).strip().splitlines()
-    sentence = f"{type(error).__name__}: {text[0] if text else 'no message'}"
-    log = cache_folder() / "logs" / "brainalign.log"
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:
-        return sentence
-    return f"{sentence}\n{log}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -317,7 +382,7 @@ def main(arguments: list[str] | None = None) -> int:
             _close_output()
             print(f"brainalign: {DISK_FULL}", file=sys.stderr)
         else:
-            print(f"brainalign: {_unexpected(error)}", file=sys.stderr)
+            print(f"brainalign: {unexpected(error)}", file=sys.stderr)
         return 1
     return 0
 

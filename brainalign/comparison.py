@@ -138,7 +138,8 @@ def caption(published_points: bool) -> str:
             "read off the figures."
         )
     return (
-        "Paper / here / agrees? These are not the paper's listeners, so only signs and orders are "
+        "Paper / here / agrees? The paper's numbers are of its English listeners and models, fitted "
+        "its way; those here come from other data or another fit, so that only signs and orders are "
         "compared."
     )
 

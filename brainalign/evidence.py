@@ -105,7 +105,9 @@ def _encoded(
 
     found = voxel_scores(study, models, **options)
     chosen = brain_scores(found.encoded, layer_rule)
-    divisors = {ISC: reliability_map(found.study), CEILING: noise_ceiling(found.study)}
+    divisors = {ISC: reliability_map(found.study)}
+    if len(found.study.subjects) > 1 or found.study.reliability is None:
+        divisors[CEILING] = noise_ceiling(found.study)
     divisors = {name: divisor.to_numpy() for name, divisor in divisors.items()}
     # Where halves of the listeners do not correlate, the estimated ceiling is 0.
     normalised = [

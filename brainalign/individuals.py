@@ -1,14 +1,14 @@
 """One listener at a time: does what holds for the average listener hold for each?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from brainalign import published_panels
+from brainalign import published_panels, scores
 from brainalign.errors import InputError
 from brainalign.inference import fold_table
 from brainalign.lateralization import hemisphere_table, measure_rows
@@ -16,7 +16,7 @@ from brainalign.layer_choice import LayerRule, fold_scores
 from brainalign.published import SCORE_COLUMNS
 from brainalign.scaling import log_parameters
 from brainalign.scores import PUBLISHED, spread_models
-from brainalign.statistics import LineFit, bootstrap_indices, fit_line
+from brainalign.statistics import MINIMUM_POINTS, LineFit, bootstrap_indices, fit_line
 from brainalign.study import HemisphereRule, Study
 
 #: The paper scored individuals with these two families; of the testbed their counterparts.
@@ -54,12 +54,23 @@ class ListenerScores:
         return list(dict.fromkeys(self.table["listener"]))
 
 
-def default_models() -> list[str]:
-    """Six of the testbed's models of the families that the paper scored individuals with."""
-    from brainalign.models import describe, zoo_names
+def default_models(study: str = "testbed") -> list[str]:
+    """Models that listeners are scored with when the page is asked for none in particular.
 
-    names = [name for name in zoo_names() if describe(name).family in FAMILIES]
-    return spread_models(names, DEFAULT_MODELS)
+    Parameters
+    ----------
+    study
+        Its name. Of the testbed's models six of the families that the paper scored individuals
+        with; other studies have their own (`scores.default_models`).
+    """
+    from brainalign.models import describe
+
+    names = scores.default_models(study)
+    if study != "testbed":
+        return names
+    return spread_models(
+        [name for name in names if describe(name).family in FAMILIES], DEFAULT_MODELS
+    )
 
 
 def chosen_listeners(study: Study, n: int | None = None) -> tuple[str, ...]:
@@ -84,7 +95,8 @@ def chosen_listeners(study: Study, n: int | None = None) -> tuple[str, ...]:
     if not study.subjects:
         raise InputError(
             f"Study {study.name!r} has an average listener only; individuals need a study with the "
-            "responses of single listeners, such as 'testbed'."
+            "responses of single listeners, such as 'testbed', or 'petitprince-en' with "
+            "study_options={responses: openneuro}."
         )
     n = DEFAULT_LISTENERS if n is None else n
     if not 1 <= n <= len(study.subjects):
@@ -133,16 +145,19 @@ def listener_scores(
     from brainalign.studies import load_study
 
     loaded = load_study(study, **options)
-    names = default_models() if models is None else list(models)
+    wanted = default_models(study) if models is None else models
+    names = scores.chosen_models(study, wanted, loaded.language, MINIMUM_POINTS)
+    own = scores.study_settings(study) if settings is None else settings
     chosen, parts, folds = chosen_listeners(loaded, n), [], []
     for listener in chosen:
-        how = encoding_settings(**{**(settings or {}), "subject": listener})
+        how = encoding_settings(**{**own, "subject": listener})
         by_fold = fold_scores(encode(loaded, names, how), layer_rule)
         everything = {"whole brain": np.ones(loaded.n_voxels, dtype=bool)}
         folds.append(fold_table(by_fold, everything))
         mean = by_fold.mean("fold", skipna=False)
         parts.append(score_rows(mean, listener, hemispheres))
-    table = pd.concat(parts, ignore_index=True).assign(source=loaded.source, layer_rule=layer_rule)
+    whose = replace(loaded, subjects=chosen).source  # not those that are not shown
+    table = pd.concat(parts, ignore_index=True).assign(source=whose, layer_rule=layer_rule)
     together = xr.concat(folds, pd.Index(chosen, name="listener"))
     return ListenerScores(table[["listener", *SCORE_COLUMNS]], together, loaded.truth)
 

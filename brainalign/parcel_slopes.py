@@ -20,7 +20,7 @@ from brainalign.lateralization import (
     measure_rows,
     zero_crossing,
 )
-from brainalign.parcels import homologues, isc_table, parcel_means
+from brainalign.parcels import homologues, isc_table, parcel_means, parcelled
 from brainalign.scaling import LANGUAGE_MODEL, log_parameters
 from brainalign.scores import PUBLISHED, voxel_scores
 from brainalign.spatial import MapCorrelation, map_correlation
@@ -97,10 +97,16 @@ def parcel_scores(
         return ParcelScores(table[table["model"].isin(wanted)], published_slopes())
     from brainalign.layer_choice import brain_scores
     from brainalign.reliability import noise_ceiling, reliability_map
+    from brainalign.studies import load_study
 
+    if study != "testbed":  # what a study lacks is said before anything is encoded
+        loaded = load_study(study, **options)
+        _check_parcels(study, homologues(parcelled(loaded))["parcel"].nunique())
+        if divisor != "ISC":
+            noise_ceiling(loaded)
     found = voxel_scores(study, models, [], **options)
     scores = brain_scores(found.encoded, layer_rule)
-    members = homologues(found.study.voxels)
+    members = homologues(parcelled(found.study))
     isc = reliability_map(found.study).to_numpy()
     by = isc if divisor == "ISC" else noise_ceiling(found.study).to_numpy()
     # Where halves of the listeners do not correlate, the estimated ceiling is 0.
@@ -110,6 +116,21 @@ def parcel_scores(
         scores, isc, members, found.study.source, n_null, np.random.default_rng(null_seed)
     )
     return ParcelScores(table.assign(**how), slopes, found.study, scores, found.reliable)
+
+
+def _check_parcels(study: str, n_parcels: int) -> None:
+    if n_parcels < MINIMUM_POINTS:
+        raise InputError(
+            f"Study {study!r} has {n_parcels} parcel(s) on both sides, and a line needs "
+            f"{MINIMUM_POINTS}; `brainalign fetch petitprince-en --all` fetches an atlas of 48."
+        )
+
+
+def not_at_hand(found: ParcelScores) -> list[str]:
+    """What does not concern a page of these scores: tags of the notebook's cells."""
+    if found.study is None:
+        return ["voxels", "truth"]
+    return ["truth"] if found.study.truth is None else []
 
 
 def normalised_numbers(table: pd.DataFrame, fits: dict[str, LineFit]) -> pd.DataFrame:

@@ -71,6 +71,24 @@ def harvard_oxford(study: Study) -> pd.DataFrame:
     return study.voxels.assign(parcel=np.where(labels > 0, names, ""))
 
 
+def parcelled(study: Study) -> pd.DataFrame:
+    """Voxel table of a study with parcels of both sides: its own, the atlas's, or its regions.
+
+    Parameters
+    ----------
+    study
+        With a mask where it has no parcels of its own. The atlas is that of `harvard_oxford`, where
+        it is at hand.
+    """
+    if (study.voxels["parcel"] != "").any():
+        return study.voxels
+    if study.mask is not None and atlas_at_hand():
+        return harvard_oxford(study)
+    names = study.voxels["roi"].astype(str)
+    sides = names + " " + study.voxels["hemisphere"].astype(str)
+    return study.voxels.assign(parcel=sides.where(names != "", ""))
+
+
 def homologues(voxels: pd.DataFrame) -> pd.DataFrame:
     """Which parcel and side every voxel belongs to.
 

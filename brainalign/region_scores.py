@@ -95,8 +95,10 @@ def region_scores(
     from brainalign.scores import voxel_scores
     from brainalign.studies import load_study
 
-    if regions is not None:  # refused before anything is encoded
-        region_masks(load_study(study, **options).voxels, regions)
+    if regions is not None or study != "testbed":  # refused before anything is encoded
+        masks = region_masks(load_study(study, **options).voxels, regions)
+        if not masks:
+            raise InputError(f"Study {study!r} has no region with voxels on both sides.")
     given = None if controls is None else list(controls)
     found = voxel_scores(study, None if models is None else list(models), given, **options)
     chosen = brain_scores(found.encoded, layer_rule)

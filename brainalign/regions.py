@@ -81,7 +81,7 @@ def baseline_rows(regions: pd.DataFrame) -> pd.DataFrame:
 
 
 def region_fits(
-    regions: pd.DataFrame,
+    regions: pd.DataFrame | None,
     n_boot: int,
     rng: np.random.Generator,
     kind: str = LANGUAGE_MODEL,
@@ -91,7 +91,7 @@ def region_fits(
     Parameters
     ----------
     regions
-        From `roi_table`.
+        From `roi_table`; None where a study has no regions.
     n_boot
         Bootstrap samples over models.
     rng
@@ -105,7 +105,7 @@ def region_fits(
         region -> side ("L", "R", "L-R") -> LineFit; all lines of a region share their samples.
     """
     fits = {}
-    for roi in regions["roi"].unique():
+    for roi in [] if regions is None else regions["roi"].unique():
         sides = _sides(regions, roi, kind)
         if not {"L", "R"} <= set(sides.columns):
             continue

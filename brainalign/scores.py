@@ -1,6 +1,6 @@
 """One way to the score table of a study, whether its scores were published or are computed here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,21 +9,45 @@ import pandas as pd
 import xarray as xr
 
 from brainalign import published
+from brainalign.choices import (
+    PAPER,
+    PUBLISHED,
+    chosen_models,
+    default_controls,
+    default_models,
+    draws_line,
+    line_models,
+    load_options,
+    spread_models,
+    study_settings,
+)
 from brainalign.errors import InputError
 from brainalign.lateralization import hemisphere_table
 from brainalign.regions import roi_table
-from brainalign.scaling import CEILING, control_names
-from brainalign.statistics import MINIMUM_POINTS
+from brainalign.scaling import CEILING
 from brainalign.study import HemisphereRule, Study, select_voxels, voxel_coordinates
 
 if TYPE_CHECKING:
     from brainalign.layer_choice import LayerRule
 
-PUBLISHED = "published"
-# Measured regions are few and differ in noise: an alpha for each, from a grid that goes further
-# down. Windows of 64 tokens are some 20 seconds of speech; a model that looks to both sides reads
-# one for every word.
-_MEASURED = {"alphas": (0.0, 6.0, 13), "alpha_per_voxel": True, "window": 64}
+__all__ = [
+    "PAPER",
+    "PUBLISHED",
+    "StudyScores",
+    "VoxelScores",
+    "chosen_models",
+    "default_controls",
+    "default_models",
+    "draws_line",
+    "line_models",
+    "load_options",
+    "reliable_only",
+    "spread_models",
+    "study_scores",
+    "study_settings",
+    "summarise",
+    "voxel_scores",
+]
 
 
 @dataclass(frozen=True)
@@ -66,134 +90,6 @@ class VoxelScores:
     reliable: np.ndarray = field(repr=False)
 
 
-def default_models(study: str, language: str = "en") -> list[str]:
-    """Language models that a page shows when it is asked for none in particular.
-
-    Parameters
-    ----------
-    study
-        Its name. The testbed's models know the testbed's words only; studies of real speech take
-        the pretrained model that needs no hub.
-    language
-        Of the testbed: "en", "fr" or "cn".
-    """
-    from brainalign.models import MINILM, zoo_names
-
-    return zoo_names(language) if study == "testbed" else [MINILM]
-
-
-def default_controls(study: str, language: str = "en") -> list[str]:
-    """Features without context that language models are compared with.
-
-    Parameters
-    ----------
-    study, language
-        As for `default_models`.
-
-    Returns
-    -------
-    list of str
-        Random vectors and embeddings of two widths and three seeds; for the English testbed also
-        the word vectors that were learnt from its stories.
-    """
-    from brainalign.models import word_vector_names
-
-    learnt = word_vector_names() if (study, language) == ("testbed", "en") else []
-    return [*learnt, *control_names()]
-
-
-def spread_models(names: Sequence[str], n: int) -> list[str]:
-    """So many of the models, evenly spaced in the order given, the first and the last among them.
-
-    Parameters
-    ----------
-    names
-        Smallest first.
-    n
-        How many; all where there are fewer.
-    """
-    places = np.linspace(0, len(names) - 1, min(n, len(names))).round().astype(int)
-    return [names[place] for place in places]
-
-
-def draws_line(study: str, models: Sequence[str] | None) -> bool:
-    """Whether there are models enough for a line through their scores.
-
-    Parameters
-    ----------
-    study
-        "published", or a study of `brainalign.studies`.
-    models
-        As asked for; None takes the study's own.
-    """
-    return study == PUBLISHED or len(models or default_models(study)) >= MINIMUM_POINTS
-
-
-def study_settings(study: str, **given: Any) -> dict[str, Any]:
-    """What to change of the settings that responses are fitted with.
-
-    Parameters
-    ----------
-    study
-        Name of the study. The testbed takes the settings of `encoding.encode`; studies of measured
-        listeners have an alpha for every region or voxel, 13 alphas from 1 to a million, and
-        windows of 64 tokens.
-    **given
-        Fields of `EncodingSettings` or `ActivationSettings`; None leaves the study's own.
-
-    Returns
-    -------
-    dict
-        For `fitting.encoding_settings`.
-    """
-    own = {} if study in ("testbed", PUBLISHED) else _MEASURED
-    return {**own, **{name: value for name, value in given.items() if value is not None}}
-
-
-def study_options(
-    study: str,
-    brain_seed: int = 0,
-    high_pass: float | None = None,
-    confounds: Sequence[str] = (),
-    **given: int | None,
-) -> dict[str, Any]:
-    """What to load a study with, from the parameters of a page.
-
-    Parameters
-    ----------
-    study
-        "published", or a study of `brainalign.studies`.
-    brain_seed
-        Of the simulated listeners of the testbed; the others have none and ignore it.
-    high_pass
-        Hz; 0 leaves drifts in.
-    confounds
-        Also removed; none leaves the study's own.
-    **given
-        Further options of the study, such as `n_folds`; None leaves the study's own.
-
-    Returns
-    -------
-    dict
-        For `load_study`, which refuses options that a study does not have.
-
-    Raises
-    ------
-    InputError
-        For options of the published scores, which were made with the paper's.
-    """
-    asked = {"high_pass": high_pass, "confounds": tuple(confounds) or None, **given}
-    options = {name: value for name, value in asked.items() if value is not None}
-    if study == PUBLISHED and options:
-        raise InputError(
-            f"The published scores have no option {next(iter(options))!r}; they stay as the paper "
-            "made them."
-        )
-    if options.get("high_pass") == 0:
-        options["high_pass"] = None
-    return options | ({"seed": brain_seed} if study == "testbed" else {})
-
-
 def study_scores(
     study: str,
     models: list[str] | None = None,
@@ -211,7 +107,8 @@ def study_scores(
     study
         "published", or a study of `brainalign.studies`.
     models
-        Language models; None takes the paper's 28 or `default_models`.
+        Language models; None takes the paper's 28 or `default_models`, "paper" stands for the
+        paper's models of the study's language.
     controls
         Features without context; None takes `default_controls`, and [] none. The
         published scores come with the paper's own.
@@ -219,7 +116,8 @@ def study_scores(
         So many untrained copies of every model are encoded too.
     layer_rule, hemispheres, settings
         "nested" or "published" choice of layers; "anatomical" or "published" sides; what to change
-        of the settings that responses are fitted with (`fitting.encoding_settings`). The published
+        of the settings that responses are fitted with (`fitting.encoding_settings`), by default
+        those of `study_settings`. The published
         scores were made with the paper's rules and stay as they are.
     **options
         Of the study, such as its seed. The published scores have none and ignore them.
@@ -271,7 +169,7 @@ def voxel_scores(
     from brainalign.studies import load_study
 
     loaded = load_study(study, **options)
-    names = default_models(study, loaded.language) if models is None else list(models)
+    names = chosen_models(study, models, loaded.language)
     names += [f"{name}:untrained-{seed}" for seed in range(untrained_seeds) for name in names]
     names += default_controls(study, loaded.language) if controls is None else list(controls)
     # Of a handful of regions, all count.
@@ -281,7 +179,8 @@ def voxel_scores(
     if narrow:
         keep = reliable | (loaded.voxels["roi"] != "").to_numpy()
         loaded, reliable = select_voxels(loaded, keep), reliable[keep]
-    encoded = encode(loaded, list(dict.fromkeys(names)), encoding_settings(**settings or {}))
+    how = encoding_settings(**study_settings(study) if settings is None else settings)
+    encoded = encode(loaded, list(dict.fromkeys(names)), how)
     return VoxelScores(loaded, encoded, reliable)
 
 

@@ -19,7 +19,7 @@ from brainalign.layer_choice import choose_layer, chosen_layers, scores_at
 from brainalign.models import MINILM, available
 from brainalign.reliability import noise_ceiling
 from brainalign.resampling import average_alone, draw_shifts, shifted, split_copies
-from brainalign.scores import draws_line, study_options, study_settings
+from brainalign.scores import draws_line, load_options, study_settings
 from brainalign.significance import (
     block_permutation,
     held_out_predictions,
@@ -227,14 +227,14 @@ def test_a_line_needs_three_models():
 
 
 def test_options_of_a_page():
-    assert study_options("published", 3) == study_options("alice", 3, None, [], gap=None) == {}
-    assert study_options("testbed", 3) == {"seed": 3}
-    asked = study_options("alice", 0, 0.0, ["movement"], n_folds=4, gap=0)
+    assert load_options("published", 3) == load_options("alice", 3, None, [], gap=None) == {}
+    assert load_options("testbed", 3) == {"seed": 3}
+    asked = load_options("alice", 0, 0.0, ["movement"], n_folds=4, gap=0)
     assert asked == {"high_pass": None, "confounds": ("movement",), "n_folds": 4, "gap": 0}
     with pytest.raises(InputError, match="The published scores have no option 'n_folds'; they"):
-        study_options("published", n_folds=4)
+        load_options("published", n_folds=4)
     with pytest.raises(InputError, match="Study 'testbed' has no option 'high_pass'; it has"):
-        load_study("testbed", **study_options("testbed", high_pass=0.0))
+        load_study("testbed", **load_options("testbed", high_pass=0.0))
 
 
 def test_a_single_run_has_as_many_shifts_as_there_are():

@@ -135,12 +135,13 @@ def _score_key(score: str) -> str:
 
 def _data(execution: Execution, modules: Iterable[str]) -> dict[str, str]:
     """Fingerprints of the study named by the parameters and of data files in the package."""
-    from brainalign.studies import study_names
+    from brainalign.studies import is_path, study_names
 
     found = {}
     study = execution.parameters.get("study")
-    if isinstance(study, str) and study in study_names():
-        found[f"study {study}"] = _study_fingerprint(study, "{}")
+    if isinstance(study, str) and (study in study_names() or is_path(study)):
+        options = json.dumps(execution.parameters.get("study_options") or {})
+        found[f"study {study}"] = _study_fingerprint(study, options)
     for module in set(modules) & set(_PACKAGE_DATA):
         for path in sorted((PACKAGE / _PACKAGE_DATA[module]).glob("*")):
             if path.is_file() and path.suffix != ".py":

@@ -42,14 +42,6 @@ _SOURCES = {
         "the first chapter of *Alice in Wonderland* (Brennan et al. 2016, *Brain and Language* "
         "157–158, 81–94; data CC BY 4.0).",
     ),
-    "petitprince-en": (
-        "In the measured listeners to Le Petit Prince",
-        "note",
-        "Measured data, published map",
-        "This part rests on **measured** brain responses of 49 people who listened to *Le Petit "
-        "Prince* in English (Li et al. 2022, *Scientific Data* 9, 530). The map of their "
-        "reliability was published by Bonnasse-Gahot and Pallier (2024), not computed here.",
-    ),
     "concepts": (
         "In the published maps of 17 people",
         "note",
@@ -65,6 +57,14 @@ _SOURCES = {
         "This part shows **SIMULATED** brain responses: a program made them, with a known truth, "
         "and nobody saw or read anything. The language model is real and was run to make it.",
     ),
+}
+
+
+# Of Le Petit Prince: the language and its listeners in the corpus.
+_LISTENERS = {
+    "petitprince-en": ("English", 49),
+    "petitprince-fr": ("French", 28),
+    "petitprince-cn": ("Chinese", 35),
 }
 
 
@@ -102,9 +102,55 @@ def source_text(parameters: Mapping) -> tuple[str, str]:
     study = parameters.get("study")
     if study is None:
         return "", ""
-    default = (f"In the study {study}", "note", "Measured data", f"Brain responses: {study}.")
-    heading, kind, name, text = _SOURCES.get(study, default)
+    if study in _LISTENERS:
+        heading, kind, name, text = _petit_prince(study, parameters)
+    elif study in _SOURCES:
+        heading, kind, name, text = _SOURCES[study]
+    else:
+        heading, kind, name, text = _own_study(study)
     return heading, f":::{{admonition}} {name}\n:class: {kind}\n{text}\n:::"
+
+
+def _petit_prince(study: str, parameters: Mapping) -> tuple[str, str, str, str]:
+    """Heading and box of *Le Petit Prince*, whose average the authors of the paper published."""
+    language, n = _LISTENERS[study]
+    spoken = "" if language == "English" else f" in {language}"
+    options = parameters.get("study_options") or {}
+    if options.get("responses") == "openneuro":
+        named = options.get("subjects")
+        who = f"{len(named)} of the {n} people" if isinstance(named, list) and named else "people"
+        name, rest = "Measured data", "They were prepared here from the images of single listeners."
+    else:
+        scored = "models" in parameters or "largest" in parameters
+        who, name = f"{n} people", "Measured data, published map"
+        what = (
+            "Their average and the map of their reliability were"
+            if scored
+            else ("The map of their reliability was")
+        )
+        rest = f"{what} published by Bonnasse-Gahot and Pallier (2024), not computed here."
+    return (
+        f"In the measured listeners to Le Petit Prince{spoken}",
+        "note",
+        name,
+        f"This part rests on **measured** brain responses of {who} who listened to *Le Petit "
+        f"Prince* in {language} (Li et al. 2022, *Scientific Data* 9, 530). {rest}",
+    )
+
+
+def _own_study(study: str) -> tuple[str, str, str, str]:
+    """Heading and box of a user's own study, as its study.yml names and cites it."""
+    from brainalign.studies import is_path
+
+    if not is_path(study):
+        return f"In the study {study}", "note", "Measured data", f"Brain responses: {study}."
+    from brainalign.studies.folder_files import read_description
+
+    told = read_description(study)
+    about = "; ".join(filter(None, [told.citation, told.licence]))
+    source = f"**measured** brain responses of the study *{told.name}*"
+    text = f"This part shows {source}{f' ({about})' if about else ''}."
+    return f"In the study {told.name}", "note", "Measured data", text
 
 
 def demote(source: str) -> str:
@@ -238,7 +284,8 @@ def _part_cells(part: Part, several: bool, again: bool) -> list:
             continue
         cell = copy.deepcopy(cell)
         if again:
-            _without_labels(cell, str(part.parameters.get("study", "again")))
+            study = str(part.parameters.get("study", "again"))
+            _without_labels(cell, re.sub(r"\W+", "-", study))
         if heading and cell.cell_type == "markdown":
             cell.source = demote(cell.source)
         cells.append(cell)

@@ -34,6 +34,8 @@ _DPI = 192
 _PAGE_DPI = 96
 # p values are never zero.
 _LEAST_P = "< 0.001"
+# Parameters that fit one study only.
+_OF_A_STUDY = ("study_options", "models")
 
 
 def show(fig, name: str, alt: str) -> None:
@@ -310,7 +312,11 @@ def command(notebook: str, **changes) -> str:
     from brainalign.companion.parameters import read_schema, resolve
     from brainalign.files import project_root
 
-    values = json.loads(os.environ.get(CHANGED_VARIABLE, "{}")) | changes
+    own = json.loads(os.environ.get(CHANGED_VARIABLE, "{}"))
+    if own.get("study") not in (None, changes.get("study", own.get("study"))):
+        # Another study has other options, and its words are known to other language models.
+        own = {name: value for name, value in own.items() if name not in _OF_A_STUDY}
+    values = own | changes
     root = project_root()
     if root and (root / "notebooks" / f"{notebook}.ipynb").is_file():
         resolve(read_schema(notebook), values, notebook)

@@ -13,7 +13,9 @@ _STUDIES = {
     "published": "the paper's own numbers, in the package; no brain responses",
     "testbed": "simulated listeners with a known truth, made when asked for",
     "alice": "27 listeners to Alice in Wonderland, six regions",
-    "petitprince-en": "Le Petit Prince in English: mask, words, published reliability map",
+    "petitprince-en": "49 listeners to Le Petit Prince in English, and their published average",
+    "petitprince-fr": "28 listeners in French",
+    "petitprince-cn": "35 listeners in Chinese",
     "concepts": "180 concepts in sentences, pictures, word clouds: published maps of 17 people",
     "concepts-testbed": "simulated listeners to concepts with a known truth, made when asked for",
 }
@@ -36,6 +38,7 @@ def list_everything() -> str:
     notebooks = [(name, title(read_notebook(notebook_path(name)))) for name in notebook_names()]
     names = dict.fromkeys(["published", *study_names()])
     studies = [(name, _STUDIES.get(name, "brain responses"), _at_hand(name)) for name in names]
+    studies.append(("FOLDER", "your own: the path of a folder with a file study.yml", ""))
     rows = [("model", "family", "parameters", "where")]
     for model in model_table().itertuples():
         size = "" if pd.isna(model.n_parameters) else f"{int(model.n_parameters):,}"

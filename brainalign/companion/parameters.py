@@ -26,10 +26,22 @@ from brainalign.companion.notebooks import (
     read_notebook,
     suggestion,
 )
+from brainalign.companion.type_names import describe
 from brainalign.companion.yaml_files import parse_yaml, split_assignments
 from brainalign.errors import InputError
 
-__all__ = ["Annotated", "Field", "Literal", "ModelName", "Parameter", "read_schema", "resolve"]
+__all__ = [
+    "Annotated",
+    "Field",
+    "Literal",
+    "ModelName",
+    "Parameter",
+    "Study",
+    "StudyFolder",
+    "describe",
+    "read_schema",
+    "resolve",
+]
 
 
 def _known_model(name: str) -> str:
@@ -39,15 +51,45 @@ def _known_model(name: str) -> str:
     return name if split_name(name)[0] == MINILM else check_name(name)
 
 
+def _with_papers_models(value: object) -> object:
+    """A list of models in which "paper", if it is there, counts as so many."""
+    if not isinstance(value, list):
+        return value
+    from brainalign.choices import PAPER
+    from brainalign.models import paper_names
+
+    if PAPER not in value:
+        return value
+    return [*paper_names(), *(name for name in value if name != PAPER)]
+
+
+def _study_folder(path: str) -> str:
+    from brainalign.studies import check_study, is_path
+
+    if not is_path(path):
+        raise ValueError("neither a known study nor a path")
+    check_study(path)
+    return path
+
+
 ModelName = Annotated[
     str, AfterValidator(_known_model), Field(json_schema_extra={"format": "language model"})
 ]
+StudyFolder = Annotated[
+    str,
+    AfterValidator(_study_folder),
+    Field(json_schema_extra={"format": "folder with a study.yml"}),
+]
+#: A study of measured voxels: Le Petit Prince in three languages, or the user's own.
+Study = Literal["petitprince-en", "petitprince-fr", "petitprince-cn"] | StudyFolder
 
 _TYPES = {
     "Annotated": Annotated,
     "Field": Field,
     "Literal": Literal,
     "ModelName": ModelName,
+    "Study": Study,
+    "StudyFolder": StudyFolder,
     **{kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple)},
 }
 
@@ -96,9 +138,11 @@ class Parameter:
         InputError
             For a wrong type or a value out of range.
         """
+        counted = _with_papers_models(value) if "ModelName" in self.type else value
         try:
             # JSON, because its strict mode takes lists for tuples but never "1" for 1.
-            return self.adapter.validate_json(json.dumps(value, default=str), strict=True)
+            checked = self.adapter.validate_json(json.dumps(counted, default=str), strict=True)
+            return checked if counted == value else value
         except ValidationError as error:
             for detail in error.errors():
                 if isinstance(cause := detail.get("ctx", {}).get("error"), InputError):
@@ -107,79 +151,6 @@ class Parameter:
                 f"Parameter {self.name} is {json.dumps(value, default=str, ensure_ascii=False)}; "
                 f"{self.expected} is expected."
             ) from error
-
-
-def _literal(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _number_range(schema: Mapping) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    parts = []
-    if low is not None and high is not None:
-        parts.append(f"from {low:,} to {high:,}")
-    elif low is not None:
-        parts.append(f"of at least {low:,}")
-    elif high is not None:
-        parts.append(f"of at most {high:,}")
-    if (above := schema.get("exclusiveMinimum")) is not None:
-        parts.append(f"above {above:,}")
-    if (below := schema.get("exclusiveMaximum")) is not None:
-        parts.append(f"below {below:,}")
-    return "".join(f" {part}" for part in parts)
-
-
-def _list_length(schema: Mapping) -> str:
-    low, high = schema.get("minItems"), schema.get("maxItems")
-    if low is not None and high is not None:
-        return f" (with {low} to {high} items)" if low != high else f" (with {low} items)"
-    if low:
-        return f" (with at least {low} items)"
-    return f" (with at most {high} items)" if high is not None else ""
-
-
-def describe(schema: Mapping) -> str:
-    """Put a JSON schema into words.
-
-    Parameters
-    ----------
-    schema
-        Schema of one value, as pydantic writes it.
-
-    Returns
-    -------
-    str
-        "an integer from 1 to 10", "'a' or 'b'", "a list of numbers or null".
-    """
-    if "anyOf" in schema:
-        options = [describe(option) for option in schema["anyOf"]]
-        return (", or " if any("," in option for option in options) else " or ").join(options)
-    if "enum" in schema:
-        return " or ".join(_literal(value) for value in schema["enum"])
-    if "const" in schema:
-        return _literal(schema["const"])
-    match schema.get("type"):
-        case "integer":
-            return "an integer" + _number_range(schema)
-        case "number":
-            return "a number" + _number_range(schema)
-        case "boolean":
-            return "true or false"
-        case "null":
-            return "null"
-        case "string":
-            return f"the name of a {schema['format']}" if "format" in schema else "a text"
-        case "array" if "prefixItems" in schema:
-            items = ", ".join(describe(item) for item in schema["prefixItems"])
-            return f"a list of exactly these: [{items}]"
-        case "array":
-            items = f", each {describe(schema['items'])}" if schema.get("items") else ""
-            return f"a list{_list_length(schema)}{items}"
-        case "object":
-            values = schema.get("additionalProperties")
-            inner = f", each value {describe(values)}" if isinstance(values, dict) else ""
-            return f"a mapping from names{inner}"
-    return "any value"
 
 
 def _comments(source: str) -> dict[int, str]:

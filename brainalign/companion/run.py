@@ -75,7 +75,17 @@ def plan(notebook: str, values: Mapping, path: Path | None = None) -> Execution:
     path = path or notebook_path(notebook)
     schema = read_schema(notebook, path)
     parameters = resolve(schema, values, notebook)
+    if options := parameters.get("study_options"):
+        _check_options(parameters["study"], options)
     return Execution(notebook, path, parameters, changed(schema, parameters))
+
+
+def _check_options(study: str, options: Mapping) -> None:
+    """Refuse options of a study that it does not have, or that do not fit, before anything runs."""
+    from brainalign.scores import load_options
+    from brainalign.studies import check_study
+
+    check_study(study, **load_options(study, own=options))
 
 
 def execute(execution: Execution, folder: Path, warm: bool = False, figures: bool = True) -> None:
