@@ -207,8 +207,8 @@ def test_extract_and_encode(capsys, monkeypatch):
     calls = []
     row = {"model": ["m"], "roi": ["all"], "hemisphere": ["L"], "n_voxels": [3], "score": [0.12345]}
 
-    def table(*given):
-        calls.append(given)
+    def table(*given, **cluster):
+        calls.append((*given, cluster))
         return pd.DataFrame(row)
 
     monkeypatch.setattr("brainalign.companion.steps.extract_table", table)
@@ -221,9 +221,15 @@ def test_extract_and_encode(capsys, monkeypatch):
     options = {"n_folds": 4}
     reading = {"window": 64, "precision": "bfloat16"}
     settings = reading | {"subject": "s18", "alphas": [-1.0, 6.0, 8.0]}
+    elsewhere = ["--scheduler", "tcp://host:8786"]
+    assert call(capsys, "extract", "alice", "--models", "m", *elsewhere)[0] == 0
+    assert call(capsys, "extract", "alice", "--models", "m", "--workers", "3")[0] == 0
+    here = {"scheduler": None, "workers": None}
     assert calls == [
-        ("alice", ["m", "n"], options, reading, "cpu"),
-        ("alice", ["m", "n"], options, settings, "cuda", Path("x.csv")),
+        ("alice", ["m", "n"], options, reading, "auto", here),
+        ("alice", ["m", "n"], options, settings, "cuda", Path("x.csv"), here),
+        ("alice", ["m"], {}, {}, "auto", {"scheduler": "tcp://host:8786", "workers": None}),
+        ("alice", ["m"], {}, {}, "auto", {"scheduler": "local", "workers": 3}),
     ]
 
 

@@ -159,3 +159,13 @@ def test_command_keeps_what_this_run_changed(monkeypatch, tmp_path):
         "brainalign run other -p study=published -p n_boot=500 "
         "-p 'names=[\"a b\", null]' -p wide=true -o my-other"
     )
+
+
+def test_command_for_another_study_leaves_out_what_belonged_to_this_one(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = {"study": "petitprince-en", "models": ["gpt2"], "study_options": {"mask": "common"}}
+    monkeypatch.setenv(output.CHANGED_VARIABLE, json.dumps(own | {"n_boot": 200}))
+    assert output.command("other", study="testbed") == (
+        "brainalign run other -p study=testbed -p n_boot=200 -o my-other"
+    )
+    assert "study_options=" in output.command("other", n_boot=300)

@@ -11,6 +11,7 @@ from brainalign.encoding import encode
 from brainalign.errors import InputError
 from brainalign.fitting import encoding_settings
 from brainalign.layer_choice import brain_scores
+from brainalign.scores import study_settings
 
 MODELS = ["random-embeddings-6", "word-rate"]
 
@@ -62,8 +63,7 @@ def test_scores_are_means_over_regions_and_sides(study, tmp_path):
     output = tmp_path / "new" / "scores.csv"
     settings = {"hrf": "impulse", "alphas": (0.0, 4.0, 5), "subject": "s1"}
     table = steps.encode_table("tiny", MODELS, {}, settings, output=output)
-    # A penalty for every voxel is what pages of measured listeners have.
-    found = encode(study, MODELS, encoding_settings(**settings, alpha_per_voxel=True))
+    found = encode(study, MODELS, encoding_settings(**settings))
     scores = brain_scores(found).values
     side, roi = study.voxels["hemisphere"].to_numpy(), study.voxels["roi"].to_numpy()
     assert len(table) == 2 * 2 * 2
@@ -107,3 +107,26 @@ def test_what_cannot_work_is_refused_before_any_work(study, tmp_path, monkeypatc
     with pytest.raises(InputError, match="Unknown model 'gpt'"):
         steps.extract_table("tiny", ["gpt"], {}, {})
     assert study.options["asked"] == []
+
+
+def test_paper_stands_for_the_models_of_the_language(study, monkeypatch):
+    monkeypatch.setattr("brainalign.models.paper_names", lambda language: [language, *MODELS])
+    with pytest.raises(InputError, match="Unknown model 'en'"):
+        steps.encode_table("tiny", ["paper"], {}, {})
+    monkeypatch.setattr("brainalign.models.paper_names", lambda language: MODELS)
+    table = steps.extract_table("tiny", ["word-rate", "paper"], {}, {}, device="auto")
+    assert table["model"].tolist() == ["word-rate", MODELS[0]]
+
+
+def test_a_scheduler_is_asked_for_what_is_missing(study, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "brainalign.distributed.distribute", lambda *given, **more: asked.append((*given, more))
+    )
+    steps.extract_table("tiny", MODELS, {"n": 1}, {}, "cuda", "tcp://host:1")
+    steps.encode_table("tiny", MODELS, {}, {"window": 9}, "cpu", None, "local", 2)
+    alone, chosen = (encoding_settings(**study_settings("tiny", **s)) for s in ({}, {"window": 9}))
+    assert asked == [
+        ("tcp://host:1", "tiny", {"n": 1}, MODELS, alone, "cuda", None, {"fit": False}),
+        ("local", "tiny", {}, MODELS, chosen, "cpu", 2, {}),
+    ]

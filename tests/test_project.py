@@ -22,16 +22,17 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each level may import from those below it and from itself.
 LEVELS = [
-    {"errors", "files", "parallel", "drift", "study", "words"},
-    {"models", "loading", "checkpoints", "regressors"},
+    {"errors", "files", "archives", "parallel", "drift", "study", "words"},
+    {"models", "hub", "loading", "devices", "checkpoints", "regressors"},
     {"studies"},
-    {"ridge", "activations", "alignment", "states", "fitting"},
+    {"ridge", "activations", "alignment", "baselines", "states", "fitting"},
     {"encoding", "agreement", "streaming", "reliability"},
     {"analyses"},  # everything that is not named here
-    {"companion"},
+    {"companion", "distributed"},
     {"cli"},
 ]
 HEAVY = {"torch", "transformers", "himalaya", "nilearn", "matplotlib", "sklearn", "papermill"}
+HEAVY |= {"dask", "distributed"}
 
 
 def level(module: str) -> int:

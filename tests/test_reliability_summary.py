@@ -142,7 +142,7 @@ def test_planted_differences_stand_beside_those_found(found):
 def test_comparison_with_the_paper(found):
     assert tables.paper_rows(found["regions"]) is None
     rows = tables.paper_rows(found["voxels"])
-    table = comparison.compare(rows, tables.is_the_papers(found["voxels"].study)).set_index("what")
+    table = comparison.compare(rows, tables.is_the_papers(found["voxels"])).set_index("what")
     assert table.loc["voxels", "paper"] == "25,870" and table.loc["threshold", "paper"] == "0.487"
     assert table.loc["left (published rule)", "paper"] == "3,297"
     assert table.loc["reliable voxels, by side", "paper"] == "left > right"
@@ -187,7 +187,7 @@ def test_the_published_map(real_data):
     for region, value in {"BA44": 0.086, "BA45": 0.056, "BA47": 0.122, "AG_TPJ": 0.046,
                           "TP": 0.011, "aSTS": -0.069, "pSTS": -0.016}.items():  # fmt: skip
         assert recorded[f"difference_{region}"] == pytest.approx(value, abs=5e-4)
-    assert tables.is_the_papers(summary.study)
+    assert tables.is_the_papers(summary)
     table = comparison.compare(tables.paper_rows(summary), published_points=True)
     assert table["agrees"].tolist() == ["yes"] * (len(table) - 1) + ["order agrees"]
     assert "noise ceiling" not in tables.area_table(summary)
