@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
 import dask
@@ -138,6 +139,8 @@ def start_client(cache, models, finished=()):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Who was started in the background ignores Ctrl-C, and so would the client.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     expected = [cache / "waiting", *finished]
     while not all(path.exists() for path in expected) and client.poll() is None:
