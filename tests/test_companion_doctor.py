@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from brainalign import models
-from brainalign.companion import doctor
+from brainalign.companion import availability, doctor, overview
 from brainalign.studies import registry
 
 
@@ -64,6 +64,18 @@ def test_damaged_files_are_not_missing(machine):
     text = doctor.doctor_text()
     assert re.search(r"alice +not at hand: data of alice \(1 file, 1\.0 MB\)\n", text)
     assert found["alice"][0] in text and text.endswith("missing:\n  brainalign fetch alice")
+
+
+def test_an_average_listener_that_is_not_fetched(machine):
+    """The study itself is at hand, so that nothing counts as missing."""
+    command = "brainalign fetch petitprince-en --all"
+    text = section(doctor.doctor_text(), "Studies")
+    assert f"petitprince-en    at hand; without the average listener ({command})" in text
+    found = overview._at_hand("petitprince-en")
+    assert found == f"at hand, without the average listener: {command}"
+    machine.setattr(availability, "_missing_averages", lambda study: [])
+    assert "average listener" not in section(doctor.doctor_text(), "Studies")
+    assert overview._at_hand("petitprince-en") == "at hand"
 
 
 def test_packages_that_differ_from_the_tested_ones(machine):

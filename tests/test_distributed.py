@@ -204,7 +204,8 @@ def test_a_worker_that_finds_other_data_is_refused(address, monkeypatch):
 def test_a_cluster_without_suitable_workers_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "_SECONDS_TO_CONNECT", 2)
     (tmp_path / "old" / "brainalign").mkdir(parents=True)
-    (tmp_path / "old" / "brainalign" / "__init__.py").touch()
+    # Where the package is installed for editing, an empty one would be filled with its modules.
+    (tmp_path / "old" / "brainalign" / "__init__.py").write_text("raise ImportError('older')\n")
     with LocalCluster(n_workers=0, **QUIET) as cluster:
         address = cluster.scheduler_address
         with pytest.raises(InputError, match="has no workers; start some"):

@@ -176,11 +176,16 @@ def test_a_folder_with_colons_is_a_folder(folders, tmp_path):
 @pytest.mark.parametrize(
     "name", ["nano", "", "random-vectors-0", "random-vectors-x", "gpt2:untrained", "a/b/c", "no:1"]
 )
-def test_unknown_names_list_the_known_ones(name):
+def test_unknown_names_say_what_is_expected(name):
     with pytest.raises(
-        InputError, match=r"Unknown model .*known are minilm, gpt2, opt-125m, word-rate"
+        InputError, match=r"Unknown model .*; (did you mean .*\? )?`brainalign list`"
     ):
         models.check_name(name)
+
+
+def test_an_unknown_name_is_held_against_the_known_ones():
+    with pytest.raises(InputError, match=r"Unknown model 'opt-125'; did you mean opt-125m"):
+        models.check_name("opt-125")
 
 
 def test_known_names_pass(folders):

@@ -309,7 +309,7 @@ def test_files_that_are_not_fetched(whole, tmp_path, monkeypatch):
     assert "2 of 3 listener(s)" in lines[1] and "resampled 0 and cleaned 0" in lines[1]
     nobody = replace(whole, images=tuple(replace(gone, run=run) for run in range(3)))
     monkeypatch.setattr(studies, "study_preparation", lambda name: nobody)
-    with pytest.raises(InputError, match="`brainalign fetch tiny --subjects b` fetches it"):
+    with pytest.raises(InputError, match="`brainalign fetch tiny --subjects b` fetches one list"):
         prepare("tiny", jobs=1)
 
 

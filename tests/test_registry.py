@@ -296,6 +296,10 @@ def test_dry_run(files, server, tmp_path):
 def test_fetch_needs_a_study(monkeypatch):
     with pytest.raises(InputError, match="Unknown study 'wonderland'; known studies are testbed,"):
         fetch("wonderland")
+    with pytest.raises(
+        InputError, match="Study './mine' is a folder of your own; nothing is fetch"
+    ):
+        fetch("./mine")
     lines = []
     fetch("testbed", say=lines.append)
     assert lines == ["Study 'testbed' needs no files."]

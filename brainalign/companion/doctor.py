@@ -28,7 +28,7 @@ def doctor_text() -> str:
         "Device": f"  {_device()}",
         "Folders": columns(_folders()),
         "Studies": columns(
-            [(name, _state(lack, name in damaged) + _listeners(name)) for name, lack in studies]
+            [(name, _state(lack, name in damaged) + _responses(name)) for name, lack in studies]
         ),
         "Language models": columns([(name, _state(lack)) for name, lack in models]),
     }
@@ -46,6 +46,13 @@ def _state(lack: Lack | None, damaged: bool = False) -> str:
     if lack:
         return f"not at hand: {lack.what}"
     return "damaged: see below" if damaged else "at hand"
+
+
+def _responses(study: str) -> str:
+    """Whether a published average listener is not at hand, and how many listeners are."""
+    average = not study_lack(study) and study_lack(study, responses=True)
+    without = f"; without the average listener ({average.command})" if average else ""
+    return without + _listeners(study)
 
 
 def _listeners(study: str) -> str:

@@ -59,7 +59,10 @@ def _at_hand(study: str) -> str:
 
     if missing := study_lack(study):
         return f"not at hand: {missing.command}"
-    return "damaged: brainalign doctor" if damaged_files(study) else "at hand"
+    if damaged_files(study):
+        return "damaged: brainalign doctor"
+    without = study_lack(study, responses=True)
+    return f"at hand, without the average listener: {without.command}" if without else "at hand"
 
 
 def _where(name: str, source: str) -> str:

@@ -90,10 +90,12 @@ def _wanted(
     study: str, optional: bool, subjects: Sequence[str], paths: Sequence[str]
 ) -> list[DataFile]:
     """Files that a call asks for, each once."""
-    from brainalign.studies import study_names
+    from brainalign.studies import is_path, study_names
 
     known = [*study_names(), GLOVE]
     if study not in known:
+        if is_path(study):
+            raise InputError(f"Study {study!r} is a folder of your own; nothing is fetched for it.")
         raise InputError(f"Unknown study {study!r}; known studies are {', '.join(known)}.")
     files = data_files(study) + (optional_files(study) if optional else [])
     everything = [*data_files(study), *optional_files(study), *corpus_files(study)]

@@ -271,8 +271,12 @@ def prepare(
 
     whole = study_preparation(study, **options or {})
     chosen = whole.subjects if "all" in subjects else subjects
-    # Where nobody is at hand or prepared, the first listener's images say what helps.
-    found = subjects_at_hand(whole) or prepared_subjects(whole) or whole.subjects[:1]
+    found = subjects_at_hand(whole) or prepared_subjects(whole)
+    if not (chosen or found):
+        raise InputError(
+            f"No listener's images of study {study!r} are on this machine; `brainalign fetch {study} "
+            f"--subjects {whole.subjects[0]}` fetches one listener's, `--subjects all` everybody's."
+        )
     part = narrowed(whole, chosen or found)
     waiting = [i for i in part.images if not _resampled_path(whole, i).is_file()]
     map_processes(partial(_resample_run, part), waiting, jobs, "resampling")
