@@ -97,7 +97,7 @@ def locate_words(words: Sequence[object], text: str) -> tuple[np.ndarray, int]:
     does, in another spelling: without its accents ("repondit", "a" for "\u00e0") or its punctuation
     ("hasnt", "i."), or with digits that are said one by one ("three two five").
     """
-    folded = _fold(text)
+    folded = _fold_text(text)
     spans = np.full((len(words), 2), -1)
     filled = [index for index, word in enumerate(words) if not is_empty(word)]
     position, skipped = 0, 0
@@ -284,6 +284,10 @@ def _fold(text: str) -> _Folded:
         stop += [match.end()] * len(folded)
     exact = "".join(characters)
     return _Folded(exact, "".join(map(_without_accent, exact)), first, stop)
+
+
+# Many models read the runs of a few stories one after the other.
+_fold_text = lru_cache(maxsize=32)(_fold)
 
 
 @lru_cache(maxsize=65536)
