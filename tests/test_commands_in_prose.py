@@ -7,7 +7,8 @@ from pathlib import Path
 import own_study
 import pytest
 
-from brainalign.cli import build_parser, main
+from brainalign.arguments import build_parser
+from brainalign.cli import main
 from brainalign.companion.parameters import parse_assignments, read_schema
 from brainalign.companion.run import plan
 from brainalign.companion.steps import study_options
