@@ -97,6 +97,7 @@ def plain_markdown(source: str) -> str:
                 lines += [f"```{argument}"]
             else:
                 heading = argument or name.split("-")[0].capitalize()
+                heading = f"Exercise: {argument}" if name == "exercise" else heading
                 lines += [f'<div class="admonition {name}">', ""]
                 lines += [f'<p class="admonition-title">{html.escape(heading)}</p>', ""]
         elif closing and line.strip() == closing[-1][0]:
