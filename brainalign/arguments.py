@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+_NOTEBOOK = "its name (brainalign list)"
 _STUDY = "a name (brainalign list), or the path of a folder with a study.yml"
 _MODELS = "names, folders, hub addresses, or paper: the paper's in the study's language"
 
@@ -42,19 +43,35 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("list", "notebooks, studies and language models")
     params = command("params", "a notebook's parameters: type, default, meaning")
-    params.add_argument("notebook")
+    params.add_argument("notebook", help=_NOTEBOOK)
     params.add_argument("--json", action="store_true", help="as a JSON schema")
     run = command("run", "execute a notebook with parameters of your own")
-    run.add_argument("notebook")
+    run.add_argument("notebook", help=_NOTEBOOK)
     _add_assignments(run, "change one parameter; may be given several times")
     _add_file(run)
     run.add_argument(
         "-o", dest="folder", type=Path, help="folder for the results (default: my-NOTEBOOK)"
     )
+    compare = command("compare", "put two runs side by side on a web page")
+    for which in ("first", "second"):
+        compare.add_argument(which, type=Path, help="folder that brainalign run left")
+    compare.add_argument(
+        "-o",
+        dest="target",
+        type=Path,
+        default="my-comparison.html",
+        help="file for the page (my-comparison.html)",
+    )
     book = command("book", "execute what is out of date and build the website")
     book.add_argument("--jobs", type=_positive, help="notebooks executed side by side")
     book.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="look at these pages only")
     _add_file(book)
+    export = command("export", "write the whole book into one file")
+    export.add_argument("kind", choices=["html", "pdf"], help="pdf is printed by Chromium")
+    export.add_argument(
+        "-o", dest="target", type=Path, help="the file (default: my-book.html or my-book.pdf)"
+    )
+    _add_teach(command)
     command("status", "which pages are out of date, and why")
     _add_study_commands(command)
     command("doctor", "what this machine has and lacks: versions, disk, data, models")
@@ -62,9 +79,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_teach(command) -> None:
+    teach = command("teach", "write the notebooks for a course, with exercises that check answers")
+    for readers, how in (("student", "without solutions"), ("instructor", "with solutions")):
+        teach.add_argument(
+            f"--{readers}", type=Path, metavar="FOLDER", help=f"write them here {how}"
+        )
+    teach.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="default: all")
+
+
 def _add_study_commands(command) -> None:
     fetch = command("fetch", "download the files of a study; those at hand stay")
-    fetch.add_argument("study")
+    fetch.add_argument("study", help="its name (brainalign list), or glove: vectors of words")
     fetch.add_argument(
         "--dry-run", action="store_true", help="list files, sizes and licences; fetch nothing"
     )
@@ -117,7 +143,7 @@ def _add_study_commands(command) -> None:
             help="processes that local (the default then) or slurm starts",
         )
     encode.add_argument("--subject", help="a listener, or average (default)")
-    encode.add_argument("--hrf", help="hemodynamic response (default: glover)")
+    encode.add_argument("--hrf", help="haemodynamic response (default: glover)")
     encode.add_argument(
         "--alphas",
         nargs=3,

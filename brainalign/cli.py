@@ -60,12 +60,30 @@ def _run(arguments: argparse.Namespace) -> None:
     print(folder / f"{notebook}.html")
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.compare import compare
+
+    print(compare(arguments.first, arguments.second, arguments.target))
+
+
 def _book(arguments: argparse.Namespace) -> None:
     from brainalign.companion.book import make_book
     from brainalign.companion.yaml_files import read_mapping
 
     changes = read_mapping(arguments.file) if arguments.file else {}
     print(make_book(arguments.jobs, arguments.only, changes))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.export import export
+
+    print(export(arguments.kind, arguments.target))
+
+
+def _teach(arguments: argparse.Namespace) -> None:
+    from brainalign.companion.teach import teach
+
+    print(*teach(arguments.student, arguments.instructor, arguments.notebooks), sep="\n")
 
 
 def _status(arguments: argparse.Namespace) -> None:

@@ -213,7 +213,7 @@ def voxel_slopes_figure(slopes: xr.Dataset, study: Study) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.4))
     height = figure.get_size_inches()[1]
-    shown = _beyond(slopes)
+    shown = drawn_voxels(slopes)
     values = np.where(shown, slopes["slope"].to_numpy(), 0)
     colours = ScalarMappable(Normalize(0, float(values.max()) or 1), SLOPE_COLOURS)
     base = FOOTER + 0.8
@@ -228,13 +228,14 @@ def voxel_slopes_figure(slopes: xr.Dataset, study: Study) -> Figure:
     return figure
 
 
-def _beyond(slopes: xr.Dataset) -> np.ndarray:
+def drawn_voxels(slopes: xr.Dataset) -> np.ndarray:
+    """Voxels that `voxel_slopes_figure` draws, shape (voxel,), bool."""
     return (np.abs(slopes["t"]) > slopes.attrs["threshold"]).to_numpy()
 
 
 def voxel_slopes_alt(slopes: xr.Dataset, study: Study) -> str:
     """What `voxel_slopes_figure` shows, in sentences with its numbers."""
-    shown, side = _beyond(slopes), study.voxels["hemisphere"].to_numpy()
+    shown, side = drawn_voxels(slopes), study.voxels["hemisphere"].to_numpy()
     left, right = (int((shown & (side == name)).sum()) for name in ("L", "R"))
     text = (
         f"{opening(study.source)} Transparent brain from the left, the back, the right and above: "

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import small_site
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +14,16 @@ def real_data() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("BRAINALIGN_DATA does not name a folder with the public data files")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def small_website(tmp_path_factory) -> Path:
+    """Folder of a small built website, see `small_site`."""
+    folder = small_site.make_project(tmp_path_factory.mktemp("website"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("BRAINALIGN_CACHE", str(folder / ".cache"))
+        return small_site.build()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import tiny_book
 from tiny_study import tiny_study
 
 from brainalign.cli import main
-from brainalign.companion import DISK_FULL, WorkError, book, is_disk_full
+from brainalign.companion import DISK_FULL, WorkError, is_disk_full, website
 from brainalign.companion.run import plan, run_to
 from brainalign.encoding import encode
 from brainalign.files import atomic_path
@@ -84,16 +84,16 @@ def test_an_earlier_result_survives(project, monkeypatch):
 
 
 def test_a_website_is_not_left_half_built(project, monkeypatch):
-    def full(root, settings, log):
-        (root / "_build" / "html").mkdir()
+    def full(root, builder, log):
+        (root / "_build" / "html").mkdir(parents=True)
         (root / "_build" / "html" / "index.html").write_text("half")
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}: 'index.html'")
         return True
 
-    monkeypatch.setattr(book, "_call_jupyter_book", full)
+    monkeypatch.setattr(website, "call_jupyter_book", full)
     with pytest.raises(WorkError, match="The disk is full"):
-        book.build(project)
+        website.build(project)
     assert not (project / "_build").exists()
 
 

@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from brainalign.companion.exercises import end_source, read_exercises
 from brainalign.companion.parameters import read_schema, resolve
 from brainalign.errors import InputError
 
@@ -20,6 +21,8 @@ LONGEST_CELL = 15
 MOST_PARAMETERS = 18
 # Characters that fit the page without a scroll bar.
 WIDEST_LINE = 88
+# Checks of exercises are on no page.
+WIDEST_CHECK = 100
 PAGES = {
     "isc_reliability": ["petitprince-en", "alice", "testbed"],
     "scaling_law": ["published", "alice", "testbed"],
@@ -33,6 +36,7 @@ PAGES = {
     "roi_slopes": ["published", "testbed"],
     "attribution": ["testbed"],
     "power": ["testbed"],
+    "pitfalls": ["testbed"],
     "robustness": ["published", "testbed"],
     "task_performance": ["published", "testbed"],
     "semantic_consistency": ["concepts", "concepts-testbed"],
@@ -96,7 +100,8 @@ def test_cells_are_short_and_define_no_helpers(notebook):
     for cell in code_cells(notebook):
         longest = MOST_PARAMETERS if "parameters" in tags(cell) else LONGEST_CELL
         assert len(cell.source.splitlines()) <= longest, cell.id
-        assert all(len(line) <= WIDEST_LINE for line in cell.source.splitlines()), cell.id
+        widest = WIDEST_CHECK if "check" in tags(cell) else WIDEST_LINE
+        assert all(len(line) <= widest for line in cell.source.splitlines()), cell.id
         nodes = list(ast.walk(ast.parse(cell.source)))
         assert not any(
             isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda) for node in nodes
@@ -125,7 +130,7 @@ def test_keeps_to_the_standard_outline(notebook):
     assert notebook.cells[0].source.startswith("# ") and notebook.cells[0].source.count("?") >= 1
     for words in ["**What you will learn**", "**Prerequisites.**", "**Run time.**"]:
         assert words in notebook.cells[0].source
-    for heading in ["Published versus found here", "How far to trust this", "Try it", "Exercise"]:
+    for heading in ["Published versus found here", "How far to trust this", "Try it", "Exercises"]:
         assert re.search(rf"^## .*{heading}", text, re.MULTILINE), heading
     if "models" in read_schema(notebook.name):
         assert "no error term over listeners" in " ".join(text.split())
@@ -133,11 +138,20 @@ def test_keeps_to_the_standard_outline(notebook):
     assert sum(line.startswith("# ") for line in text.splitlines()) == 1
 
 
-def test_solution_checks_itself(notebook):
-    solutions = [cell for cell in code_cells(notebook) if "solution" in tags(cell)]
-    assert solutions
-    for cell in solutions:
-        assert "assert" in cell.source and "hide-cell" in tags(cell)
+def test_solutions_fold_and_checks_explain_themselves(notebook):
+    exercises = read_exercises(notebook.cells)
+    assert len(exercises) >= 2
+    cells = {cell.source: cell for cell in notebook.cells}
+    for exercise in exercises:
+        assert "hide-cell" in tags(cells[exercise.solution])
+        asserted = [n for n in ast.walk(ast.parse(exercise.test)) if isinstance(n, ast.Assert)]
+        assert asserted
+        for node in asserted:
+            names = {one.id for one in ast.walk(node.msg) if isinstance(one, ast.Name)}
+            assert isinstance(node.msg, ast.Constant) or names, exercise.label
+            assert not names & {*exercise.answers}
+            words = [n.value for n in ast.walk(node.msg) if isinstance(n, ast.Constant)]
+            assert all(re.search(r"[.?]$", text) for text in words), exercise.label
 
 
 def test_exercises_and_introduction_appear_once_on_a_page(notebook):
@@ -157,6 +171,8 @@ def executed(notebook, folder, monkeypatch, changes):
     monkeypatch.setenv("BRAINALIGN_CACHE", str(folder / "cache"))
     first = next(i for i, cell in enumerate(notebook.cells) if "parameters" in tags(cell))
     notebook.cells.insert(first + 1, nbformat.v4.new_code_cell(changes))
+    # As in every execution: stubs and wrong answers must fail.
+    notebook.cells.append(nbformat.v4.new_code_cell(end_source(read_exercises(notebook.cells))))
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(folder))
     return json.loads((folder / "numbers.json").read_text())
 

@@ -28,8 +28,8 @@ LEVELS = [
     {"ridge", "activations", "alignment", "baselines", "states", "fitting"},
     {"encoding", "agreement", "streaming", "reliability"},
     {"analyses"},  # everything that is not named here
-    {"companion", "distributed"},
-    {"cli", "arguments"},
+    {"companion", "distributed", "arguments"},
+    {"cli"},
 ]
 HEAVY = {"torch", "transformers", "himalaya", "nilearn", "matplotlib", "sklearn", "papermill"}
 HEAVY |= {"dask", "distributed"}
@@ -129,11 +129,11 @@ def test_the_book_executes_nothing_itself():
 
 def test_commands_of_the_makefile():
     text = (ROOT / "Makefile").read_text()
-    for target in ("book", "test", "lint", "bench", "serve", "clean"):
+    for target in ("book", "test", "browser", "check", "lint", "bench", "serve", "clean"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert re.search(r"make test\nmake book\n", script.read_text())
+    assert re.search(r"^make test\n.*^make book\nmake check\n", script.read_text(), re.M | re.S)
 
 
 def _loaded(statement: str) -> set[str]:
@@ -148,7 +148,9 @@ def test_importing_is_light():
 
 def test_the_command_line_imports_nothing_heavy():
     light = {"numpy", "pandas", "xarray", "scipy", "nbformat", "pydantic", "yaml", "jupyter_client"}
-    assert not _loaded("from brainalign.arguments import build_parser; build_parser(); import brainalign.cli") & (HEAVY | light)
+    assert not _loaded(
+        "from brainalign.arguments import build_parser; build_parser(); import brainalign.cli"
+    ) & (HEAVY | light)
     assert not _loaded("import brainalign.companion.overview") & {"torch", "transformers"}
 
 

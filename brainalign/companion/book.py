@@ -1,17 +1,29 @@
 """Build the website: execute pages that are out of date, compose them, call Jupyter Book."""
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from importlib import metadata
 from pathlib import Path
 
-from brainalign.companion import DISK_FULL, WorkError, cache, kernels, says_disk_full
+from brainalign.companion import (
+    WorkError,
+    cache,
+    citing,
+    gallery,
+    kernels,
+    reference,
+    slides,
+    takeaway,
+)
 from brainalign.companion.availability import in_words, lacks, note
 from brainalign.companion.compose import Part, compose
+from brainalign.companion.explorer import (
+    Explorer,
+    check_seconds,
+    labels,
+    plan_explorers,
+    to_execute,
+)
+from brainalign.companion.explorer_section import section
 from brainalign.companion.notebooks import (
     book_root,
     notebook_names,
@@ -19,17 +31,18 @@ from brainalign.companion.notebooks import (
     page_settings,
     read_notebook,
     suggestion,
+    title,
 )
-from brainalign.companion.project import book_settings, launch_links, read_project
-from brainalign.companion.run import Execution, plain, plan
+from brainalign.companion.project import launch_links, read_project
+from brainalign.companion.run import Execution, plan
+from brainalign.companion.website import build
 from brainalign.errors import InputError
-from brainalign.files import atomic_path, cache_folder, digest, file_sha256
+from brainalign.files import atomic_path
 from brainalign.parallel import cpu_count, progress
 
 _EXECUTED = Path("book/executed")
 # What the page that reads most, the reliability of the testbed, takes.
 MEMORY_OF_PAGE = 4 * 2**30
-_BUILDERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "pydata-sphinx-theme")
 
 
 def book_notebooks() -> list[str]:
@@ -40,13 +53,17 @@ def book_notebooks() -> list[str]:
     InputError
         If the table of contents names a notebook that does not exist.
     """
-    import yaml
-
-    toc = yaml.safe_load((book_root() / "_toc.yml").read_text(encoding="utf-8"))
-    names = [Path(f).name for f in _toc_files(toc) if Path(f).parent == _EXECUTED]
+    names = [Path(file).name for file in pages_listed() if Path(file).parent == _EXECUTED]
     for name in names:
         notebook_path(name)
     return names
+
+
+def pages_listed() -> list[str]:
+    """Files of the table of contents, from the book's folder and without ending, in order."""
+    import yaml
+
+    return _toc_files(yaml.safe_load((book_root() / "_toc.yml").read_text(encoding="utf-8")))
 
 
 def _toc_files(entry) -> list[str]:
@@ -138,6 +155,7 @@ def execute_stale(
     jobs: int | None = None,
     only: Sequence[str] | None = None,
     say=print,
+    called: Mapping[str, str] | None = None,
 ) -> int:
     """Execute the pages that are out of date and have what they need.
 
@@ -149,9 +167,11 @@ def execute_stale(
         Notebooks side by side; by default as many as memory allows, and at most one more than
         there are cores, because a kernel that starts or ends leaves its core idle.
     only
-        Notebooks to look at; others are executed only if they never were.
+        Notebooks to look at; the others stay as they are.
     say
         Takes one line for every page executed or left out.
+    called
+        What executions are called there, by their names; the others as `label` says.
 
     Returns
     -------
@@ -163,18 +183,18 @@ def execute_stale(
     WorkError
         If one failed, after the others have ended.
     """
-    todo = []
+    todo, called = [], called or {}
     for name, executions in pages.items():
+        if only is not None and name not in only:
+            continue
         for execution in executions:
+            told = called.get(execution.name, label(execution))
             if missing := lacks(execution):
-                say(f"{label(execution)}: left out; {in_words(missing)}")
-                continue
-            wanted = only is None or name in only
-            if not wanted and cache.recorded(cache.page_folder(execution)) is not None:
+                say(f"{told}: left out; {in_words(missing)}")
                 continue
             if reasons := cache.stale_reasons(execution):
                 todo.append(execution)
-                say(f"{label(execution)}: {'; '.join(reasons)}")
+                say(f"{told}: {'; '.join(reasons)}")
             if len(todo) == 2:
                 kernels.start_server()  # which imports while the other pages are looked at
     # The longest first, so that no core is left without work before the end.
@@ -197,11 +217,31 @@ def _part(execution: Execution) -> Part:
     if missing := lacks(execution):
         return Part(execution.parameters, read_notebook(execution.path), note(missing))
     path = cache.page_folder(execution) / f"{execution.notebook}.ipynb"
+    if not path.is_file():
+        return Part(execution.parameters, read_notebook(execution.path), _not_yet(execution))
     return Part(execution.parameters, nbformat.read(path, as_version=4))
 
 
-def write_pages(pages: Mapping[str, Sequence[Execution]]) -> list[Path]:
+def _not_yet(execution: Execution) -> str:
+    """Markdown that stands for a part that the command was not asked to execute."""
+    return (
+        ":::{admonition} Not executed yet\n:class: note\n"
+        "This part was not asked for when the book was built. To execute it:\n\n"
+        f"```bash\nbrainalign book --only {execution.notebook}\n```\n:::"
+    )
+
+
+def write_pages(
+    pages: Mapping[str, Sequence[Execution]], explorers: Mapping[str, Explorer] | None = None
+) -> list[Path]:
     """Compose the executed pages into the book's folder.
+
+    Parameters
+    ----------
+    pages
+        From `plan_pages`.
+    explorers
+        From `explorer.plan_explorers`.
 
     Returns
     -------
@@ -210,92 +250,28 @@ def write_pages(pages: Mapping[str, Sequence[Execution]]) -> list[Path]:
     """
     import nbformat
 
-    root, written = book_root(), []
+    root, composed, files, written = book_root(), {}, {}, []
+    sections = {name: section(explorer) for name, explorer in (explorers or {}).items()}
     project = read_project(root)
     for name, executions in pages.items():
         parts = [_part(execution) for execution in executions]
-        text = nbformat.writes(compose(parts, launch_links(project, name))) + "\n"
+        links = (launch_links(project, name), slides.write_slides(root, name, parts))
+        parts, offered = takeaway.add_boxes(parts, executions, project)
+        files |= offered
+        composed[name] = gallery.label_figures(
+            compose(parts, " · ".join(filter(None, links)), sections.get(name, ())), name
+        )
+        citing.add_section(composed[name], name, parts, root)
+        text = nbformat.writes(composed[name]) + "\n"
         target = root / _EXECUTED / f"{name}.ipynb"
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             with atomic_path(target) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         written.append(target)
+    takeaway.write_files(root / _EXECUTED, files)
+    gallery.write_gallery(root, composed)
+    slides.write_list(root, {name: title(page) for name, page in composed.items()})
     return written
-
-
-def _inputs_digest(root: Path) -> str:
-    """Digest of everything that the website is built from."""
-    files = [root / name for name in ("_config.yml", "_toc.yml", "pyproject.toml")]
-    files += sorted(path for path in (root / "book").rglob("*") if path.is_file())
-    files += [Path(__file__), Path(__file__).with_name("sphinx_page.py")]
-    versions = {name: metadata.version(name) for name in _BUILDERS}
-    content = {str(path): file_sha256(path) for path in files}
-    return digest([content, versions])
-
-
-def build(root: Path) -> Path:
-    """Build the website with Jupyter Book, unless nothing has changed since the last time.
-
-    Parameters
-    ----------
-    root
-        Folder with _config.yml and _toc.yml.
-
-    Returns
-    -------
-    pathlib.Path
-        Its index.html.
-
-    Raises
-    ------
-    WorkError
-        If Jupyter Book warns or fails.
-    """
-    import yaml
-
-    index = root / "_build" / "html" / "index.html"
-    stamp = root / "_build" / "inputs.txt"
-    inputs = _inputs_digest(root)
-    if index.is_file() and stamp.is_file() and stamp.read_text() == inputs:
-        return index
-    # A build that failed must not leave a page that looks new, nor one that left the book.
-    shutil.rmtree(root / "_build", ignore_errors=True)
-    base = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    settings = root / "_build" / "_config.yml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(yaml.safe_dump(book_settings(base, read_project(root))), encoding="utf-8")
-    log = cache_folder() / "logs" / "jupyter-book.log"
-    failed = _call_jupyter_book(root, settings, log)
-    if failed or not index.is_file():
-        if says_disk_full(log.read_text(encoding="utf-8")):
-            shutil.rmtree(root / "_build", ignore_errors=True)
-            raise WorkError(DISK_FULL, log)
-        raise WorkError(f"The website could not be built: {_first_warning(log, root)}", log)
-    stamp.write_text(inputs)
-    return index
-
-
-def _call_jupyter_book(root: Path, settings: Path, log: Path) -> bool:
-    """Run Jupyter Book with its output in a log; whether it failed or warned."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
-    command += [str(root), "--config", str(settings), "-W", "--keep-going"]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root, env=environment
-    )
-    text = plain(done.stdout.decode("utf-8", errors="replace"))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(text, encoding="utf-8")
-    return done.returncode != 0
-
-
-def _first_warning(log: Path, root: Path) -> str:
-    lines = log.read_text(encoding="utf-8").replace(f"{root}/", "").splitlines()
-    for mark in ("ERROR", "WARNING", "Error"):
-        for line in lines:
-            if mark in line:
-                return line.strip()
-    return lines[-1].strip() if lines else "Jupyter Book said nothing"
 
 
 def make_book(
@@ -318,12 +294,24 @@ def make_book(
     pathlib.Path
         The website's index.html.
     """
-    from brainalign.companion import speed
+    from brainalign.companion import crate, record_pages, records, speed, teach
 
     _check_known(only or [], "--only")
     pages = plan_pages(changes)
+    explorers = plan_explorers(pages, changes)
     execute_stale(pages, jobs, only, say)
-    write_pages(pages)
+    # Afterwards, because pages leave the scores that their variants read.
+    execute_stale(to_execute(explorers), jobs, only, say, labels(explorers))
+    check_seconds(pages, explorers, only)
+    write_pages(pages, explorers)
+    shown = {name: [*pages[name], *extra] for name, extra in to_execute(explorers).items()}
+    kept = records.read_book(pages | shown)
+    record_pages.write_pages(book_root(), kept)
+    citing.write_page(book_root())
+    reference.write_reference(book_root(), pages_listed())
+    teach.write_chapters(list(pages))
     # After the notebooks, so that they do not disturb a benchmark.
-    speed.write_page(book_root(), say)
-    return build(book_root())
+    speed.write_page(book_root(), say, measure=only is None)
+    index = build(book_root())
+    crate.write(book_root(), kept)
+    return index

@@ -178,6 +178,11 @@ def seconds(execution: Execution) -> float:
     return _provenance(page_folder(execution)).get("seconds", float("inf"))
 
 
+def cpu_seconds(execution: Execution) -> float | None:
+    """How long a page kept a processor busy, all cores together; None where that is not known."""
+    return _provenance(page_folder(execution)).get("cpu_seconds")
+
+
 def _differences(before: Mapping, now: Mapping) -> list[str]:
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     return sorted(names)
@@ -200,6 +205,8 @@ def stale_reasons(execution: Execution) -> list[str]:
     before = recorded(folder)
     if before is None:
         return [_never_executed(execution)]
+    if not (folder / "figures").is_dir():
+        return ["figures: not kept as files"]
     now = dependencies(execution, read_modules(folder), read_scores(folder))
     reasons = []
     for part in PARTS:
@@ -242,7 +249,7 @@ def refresh(execution: Execution, warm: bool = False) -> Path:
     Returns
     -------
     pathlib.Path
-        Folder with NOTEBOOK.ipynb and results, without figures.
+        Folder with NOTEBOOK.ipynb, figures and results.
 
     Raises
     ------
@@ -253,7 +260,8 @@ def refresh(execution: Execution, warm: bool = False) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     try:
-        execute(execution, folder, warm, figures=False)
+        execute(execution, folder, warm)
+        (folder / "figures").mkdir(exist_ok=True)
         if target.exists():
             os.replace(target, folder.with_name(f"{folder.name}-old"))
         os.replace(folder, target)

@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 
 from brainalign.companion.notebooks import has_tag
 
+#: Tag of the code cells of a section of variants.
+EXPLORED = "explored"
 _HEADING = re.compile(r"^#{1,5} ")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
+# What unfolds a solution, and folds it away.
+_PROMPTS = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 _LABEL = re.compile(r"^\([^\s()]+\)=[ \t]*\n?", re.MULTILINE)
 
 # What is shown of every source of brain responses: heading, kind and text of the box below it.
@@ -79,11 +83,14 @@ class Part(NamedTuple):
         Executed; not executed where there is a note.
     note : str
         Markdown that stands for the part where it cannot be executed; else empty.
+    takeaway : str
+        Markdown of the box that ends the part: parameters, command, downloads; may be empty.
     """
 
     parameters: Mapping
     notebook: Any
     note: str = ""
+    takeaway: str = ""
 
 
 def source_text(parameters: Mapping) -> tuple[str, str]:
@@ -187,9 +194,15 @@ def _without_labels(cell, suffix: str) -> None:
     """Labels are for the first part of a page; a second one of the same name is an error."""
     if cell.cell_type == "markdown":
         cell.source = _LABEL.sub("", cell.source)
+        if has_tag(cell, "exercise"):
+            cell.source = re.sub(r"^(:label: \S+)$", rf"\1-{suffix}", cell.source, flags=re.M)
     figure = cell.metadata.get("mystnb", {}).get("figure", {})
     if "name" in figure:
         figure["name"] = f"{figure['name']}-{suffix}"
+
+
+def _is_solution(cell) -> bool:
+    return has_tag(cell, "solution")
 
 
 def split_images(cell) -> list:
@@ -213,7 +226,8 @@ def split_images(cell) -> list:
         if cell.cell_type == "code":
             part.outputs = outputs
         if number:
-            part.metadata["tags"] = [*part.metadata.get("tags", []), "remove-input"]
+            tags = [*part.metadata.get("tags", []), "remove-input"]
+            part.metadata["tags"] = list(dict.fromkeys(tags))
         if alt := next(filter(None, map(_alt, outputs)), ""):
             settings = part.metadata.setdefault("mystnb", {})
             settings["image"] = {**settings.get("image", {}), "alt": alt}
@@ -225,7 +239,7 @@ def _alt(output) -> str:
     return output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
-def compose(parts: Sequence[Part], footer: str = ""):
+def compose(parts: Sequence[Part], footer: str = "", explorer: Sequence = ()):
     """Make one page.
 
     Parameters
@@ -234,6 +248,8 @@ def compose(parts: Sequence[Part], footer: str = ""):
         In order.
     footer
         Markdown for the end of the introduction (links); may be empty.
+    explorer
+        Cells that follow the parts, from `explorer_section.section`.
 
     Returns
     -------
@@ -249,9 +265,12 @@ def compose(parts: Sequence[Part], footer: str = ""):
         cells.append(nbformat.from_dict(_markdown(footer)))
     for part in parts:
         cells += _part_cells(part, several=len(parts) > 1, again=part is not first)
+    cells += [copy.deepcopy(cell) for cell in explorer]
     if executed:
         cells += [copy.deepcopy(cell) for cell in split_once(executed[-1].notebook.cells)[2]]
     cells = [piece for cell in cells for piece in split_images(nbformat.from_dict(cell))]
+    for cell in filter(_is_solution, cells):
+        cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **_PROMPTS}
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03d}"
     metadata = first.notebook.metadata
@@ -289,4 +308,6 @@ def _part_cells(part: Part, several: bool, again: bool) -> list:
         if heading and cell.cell_type == "markdown":
             cell.source = demote(cell.source)
         cells.append(cell)
+    if part.takeaway:
+        cells.append(nbformat.from_dict(_markdown(part.takeaway)))
     return cells

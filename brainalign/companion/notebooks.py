@@ -90,6 +90,11 @@ def has_tag(cell, tag: str) -> bool:
 def parameters_cell(notebook, name: str):
     """The cell tagged `parameters`.
 
+    Returns
+    -------
+    nbformat.NotebookNode
+        The one code cell with this tag.
+
     Raises
     ------
     InputError

@@ -348,7 +348,12 @@ def leave_out(*tags: str) -> None:
 
 
 def write_modules() -> None:
-    """Note the modules of brainalign that this process has loaded; the runner calls it last."""
+    """Note what this process used: modules of brainalign, seconds of the processor.
+
+    The runner calls it last. The seconds are those of all cores, with finished helper processes.
+    """
     if folder := output_folder():
         names = sorted(n for n in sys.modules if n == "brainalign" or n.startswith("brainalign."))
         _write(folder / "modules.json", json.dumps(names).encode())
+        used = {"cpu_seconds": round(sum(os.times()[:4]), 2)}
+        _write(folder / "usage.json", json.dumps(used).encode())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from brainalign.companion import cache
 from brainalign.companion.availability import in_words, lacks, model_lack, study_lack
 from brainalign.companion.book import label, plan_pages
+from brainalign.companion.explorer import labels, plan_explorers, to_execute
 from brainalign.companion.notebooks import notebook_names, notebook_path, read_notebook, title
 from brainalign.companion.parameters import Parameter, to_source
 
@@ -93,11 +94,14 @@ def schema_text(schema: Mapping[str, Parameter]) -> str:
 
 
 def status_text() -> str:
-    """State of every part of every page: up to date, what changed, or what is not at hand."""
-    rows = []
-    for executions in plan_pages().values():
-        for execution in executions:
+    """State of every part and variant of every page: up to date, what changed, or what is not at hand."""
+    rows, pages = [], plan_pages()
+    explorers = plan_explorers(pages)
+    variants, called = to_execute(explorers), labels(explorers)
+    for name, executions in pages.items():
+        for execution in [*executions, *variants.get(name, [])]:
             missing = lacks(execution)
             reasons = [in_words(missing)] if missing else cache.stale_reasons(execution)
-            rows.append((label(execution), "; ".join(reasons) or "up to date"))
+            told = called.get(execution.name, label(execution))
+            rows.append((told, "; ".join(reasons) or "up to date"))
     return columns(rows, indent="") if rows else "The book has no notebooks."

@@ -44,6 +44,12 @@ def machine() -> dict:
     }
 
 
+def _cpu_seconds(folder: Path) -> float | None:
+    """Seconds of the processor that a run noted, see `output.write_modules`."""
+    path = folder / "usage.json"
+    return json.loads(path.read_text(encoding="utf-8"))["cpu_seconds"] if path.is_file() else None
+
+
 def write(execution: "Execution", folder: Path, started: float, seconds: float) -> None:
     """Write `provenance.json` into the folder of a run that has just ended.
 
@@ -52,7 +58,7 @@ def write(execution: "Execution", folder: Path, started: float, seconds: float) 
     execution
         What ran.
     folder
-        Where; its `modules.json` and `scores.jsonl` are read.
+        Where; its `modules.json`, `scores.jsonl` and `usage.json` are read.
     started
         Seconds since the epoch.
     seconds
@@ -70,6 +76,7 @@ def write(execution: "Execution", folder: Path, started: float, seconds: float) 
         "changed_parameters": execution.changed,
         "started": begin.isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
+        "cpu_seconds": _cpu_seconds(folder),
         "machine": machine(),
         "git": git_state(),
         "versions": parts["versions"],

@@ -18,15 +18,22 @@ from typing import IO
 
 from brainalign.companion import DISK_FULL, WorkError, is_disk_full, provenance
 from brainalign.companion.availability import require
+from brainalign.companion.exercises import (
+    ExerciseError,
+    end_source,
+    read_exercises,
+    without_marks,
+)
 from brainalign.companion.kernels import manager_class
 from brainalign.companion.notebooks import has_tag, notebook_path, parameters_cell, read_notebook
-from brainalign.companion.output import CHANGED_VARIABLE, FIGURES_VARIABLE, LEFT_OUT
+from brainalign.companion.output import CHANGED_VARIABLE, LEFT_OUT
 from brainalign.companion.parameters import changed, read_schema, resolve, rewrite_cell
 from brainalign.errors import InputError
 from brainalign.files import cache_folder, digest
 
 RESULTS = ("figures", "table.csv", "numbers.json", "provenance.json")
 _END_TAG = "brainalign-end"
+_NOT_FOR_PAGES = ("injected-parameters", "check", _END_TAG)
 _END_SOURCE = "import brainalign.companion.output as _output\n\n_output.write_modules()"
 # A Unix socket's path has about 100 bytes.
 _LONGEST_SOCKET_FOLDER = 80
@@ -88,7 +95,7 @@ def _check_options(study: str, options: Mapping) -> None:
     check_study(study, **load_options(study, own=options))
 
 
-def execute(execution: Execution, folder: Path, warm: bool = False, figures: bool = True) -> None:
+def execute(execution: Execution, folder: Path, warm: bool = False) -> None:
     """Execute a notebook and leave it with its results in a folder.
 
     Parameters
@@ -100,8 +107,6 @@ def execute(execution: Execution, folder: Path, warm: bool = False, figures: boo
         notebook leaves.
     warm
         Whether its kernel comes from the server of `kernels`.
-    figures
-        Whether it leaves its figures as files, which are not needed for a page.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def execute(execution: Execution, folder: Path, warm: bool = False, figures: boo
     execution.log.parent.mkdir(parents=True, exist_ok=True)
     with open(execution.log, "w", encoding="utf-8") as log:
         try:
-            executed = _run_cells(source, execution, folder, log, warm, figures)
+            executed = _run_cells(source, execution, folder, log, warm)
         except Exception as error:
             log.write(plain(traceback.format_exc()))
             raise _failure(error, source, execution) from None
@@ -140,7 +145,7 @@ def _left_out(folder: Path) -> list[str]:
     return tags
 
 
-def _run_cells(source, execution: Execution, folder: Path, log: IO[str], warm: bool, figures: bool):
+def _run_cells(source, execution: Execution, folder: Path, log: IO[str], warm: bool):
     """Run the cells in a fresh kernel; the notebook with outputs."""
     import logging
 
@@ -149,13 +154,13 @@ def _run_cells(source, execution: Execution, folder: Path, log: IO[str], warm: b
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     notebook = nbformat.from_dict(source)
-    end = nbformat.v4.new_code_cell(_END_SOURCE, id="cell-end", metadata={"tags": [_END_TAG]})
+    ending = end_source(read_exercises(notebook.cells)) + _END_SOURCE
+    end = nbformat.v4.new_code_cell(ending, id="cell-end", metadata={"tags": [_END_TAG]})
     notebook.cells = [*notebook.cells, end]
     with tempfile.TemporaryDirectory(prefix="brainalign-", dir=_socket_folder()) as private:
         environment = {
             "BRAINALIGN_OUTPUT": str(folder.resolve()),
             CHANGED_VARIABLE: json.dumps(execution.changed),
-            FIGURES_VARIABLE: "yes" if figures else "no",
             "IPYTHONDIR": private,
             "PYTHONHASHSEED": "0",
         }
@@ -188,6 +193,8 @@ def _failure(error: Exception, source, execution: Execution) -> WorkError:
     line = (plain(str(value)).strip().splitlines() or [""])[0]
     if name == InputError.__name__:
         return WorkError(f"Notebook {notebook}: {line}", status=2)
+    if name == ExerciseError.__name__:
+        return WorkError(f"Notebook {notebook}: {line}", log)
     # papermill counts all cells, including the one it put in after those of the parameters.
     index = error.cell_index + (not execution.parameters)
     first = next(i for i, cell in enumerate(source.cells) if has_tag(cell, "parameters"))
@@ -230,15 +237,17 @@ def clean(notebook, parameters: Mapping, left_out: Sequence[str] = ()):
     Returns
     -------
     nbformat.NotebookNode
-        Without stderr, progress bars, times, random cell ids and papermill's metadata.
+        Without stderr, progress bars, times, random cell ids and papermill's metadata; without the
+        checks of exercises and the marks around their solutions.
     """
     import nbformat
 
     cells = []
     for cell in notebook.cells:
-        if any(has_tag(cell, tag) for tag in ("injected-parameters", _END_TAG, *left_out)):
+        if any(has_tag(cell, tag) for tag in (*_NOT_FOR_PAGES, *left_out)):
             continue
-        kept = {"id": f"cell-{len(cells):03d}", "cell_type": cell.cell_type, "source": cell.source}
+        source = without_marks(cell.source) if has_tag(cell, "solution") else cell.source
+        kept = {"id": f"cell-{len(cells):03d}", "cell_type": cell.cell_type, "source": source}
         volatile = {"papermill", "execution", "collapsed", "scrolled"}
         kept["metadata"] = {k: v for k, v in cell.metadata.items() if k not in volatile}
         if not kept["metadata"].get("tags", True):
@@ -352,7 +361,7 @@ def run_to(execution: Execution, target: Path) -> None:
         execute(execution, folder)
         write_webpage(folder / f"{execution.notebook}.ipynb")
         (folder / "figures").mkdir(exist_ok=True)
-        for unseen in ("modules.json", "scores.jsonl"):
+        for unseen in ("modules.json", "scores.jsonl", "usage.json"):
             (folder / unseen).unlink(missing_ok=True)
         publish(folder, target)
     finally:

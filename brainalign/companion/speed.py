@@ -22,6 +22,10 @@ _FIGURE = "speed_growth.png"
 _SCRIPT = Path("benchmarks/run.py")
 _MEASURED = ("activations", "attribution", "loading", "regressors", "ridge", "states")
 _SAMPLED, _EXACT = "brainalign, sampled search", "brainalign, exact"
+_NOT_MEASURED = (
+    "## Measured here\n\nNo benchmark has run on this machine yet. The quick one takes a minute:\n\n"
+    "```bash\npython benchmarks/run.py --quick\nbrainalign book\n```\n"
+)
 _PEERS = ("himalaya", "scikit-learn", "authors' loop")
 # Whose seconds are divided by whose.
 _RATIOS = {"himalaya ÷ sampled": ("himalaya", _SAMPLED)} | {
@@ -51,7 +55,7 @@ def code_digest() -> str:
     return source_digest(_MEASURED)
 
 
-def write_page(root: Path, say=print) -> Path | None:
+def write_page(root: Path, say=print, measure: bool = True) -> Path | None:
     """Write the generated part of the page, unless that of the same benchmark is there.
 
     Parameters
@@ -60,6 +64,8 @@ def write_page(root: Path, say=print) -> Path | None:
         The book's folder.
     say
         Takes one line when a benchmark is run.
+    measure
+        Whether the quick benchmark is run where none has been; without, the page says so.
 
     Returns
     -------
@@ -76,10 +82,14 @@ def write_page(root: Path, say=print) -> Path | None:
     path = results_path(quick=False)
     if not path.is_file():
         path = results_path(quick=True)
-    if not path.is_file():
-        say("speed: no benchmark has run here; the quick one takes some two minutes")
-        _run_quick(root)
     target = root / GENERATED
+    if not path.is_file():
+        if not measure:
+            with atomic_path(target) as temporary:
+                temporary.write_text(_NOT_MEASURED, encoding="utf-8")
+            return target
+        say("speed: no benchmark has run here; the quick one takes a minute")
+        _run_quick(root)
     mark = f"% {digest([file_sha256(path), file_sha256(__file__), code_digest()])}\n"
     if target.is_file() and target.read_text(encoding="utf-8").startswith(mark):
         return target
