@@ -2,6 +2,8 @@
 #
 #   make book     execute what is out of date, build the website
 #   make test     run the tests
+#   make browser  install what drives chromium in the tests of the website (needs npm)
+#   make check    open every page of the built website in chromium
 #   make lint     check format and style
 #   make bench    compare with other libraries, some 40 minutes; QUICK=1 makes it two
 #   make serve    show the website at http://localhost:8000
@@ -14,7 +16,7 @@ PORT ?= 8000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: book test lint bench serve clean distclean install
+.PHONY: book test browser check lint bench serve clean distclean install
 .DEFAULT_GOAL := book
 
 install: $(INSTALLED)
@@ -29,6 +31,12 @@ book: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_FLAGS)
+
+browser:
+	npm install --prefix tests/browser --no-save --no-package-lock --no-audit --no-fund
+
+check: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/test_browser.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
