@@ -133,7 +133,8 @@ def test_a_page_comes_and_goes_with_its_data(machine, project):
     assert not cache.page_folder(pages["tiny"][0]).exists()
     book.write_pages(pages)
     without = [cell.source for cell in page(project).cells]
-    assert without[0] == "# Is it there?" and without[-1] == "## Exercise"
+    assert without[0] == "# Is it there?" and without[-2] == "## Exercise"
+    assert without[-1].startswith("## How to cite this page")
     assert without[1].startswith("## In measured listeners to Alice\n\n:::{admonition} Not on")
     assert without[2].startswith("## In the simulated testbed")
     assert without[4] == "(label)=\n### Compute"  # the first part that is there keeps the label
@@ -165,6 +166,7 @@ def test_a_page_of_nothing_but_notes(machine, project):
     assert [cell.source.splitlines()[0] for cell in cells] == [
         "# Is it there?",
         ":::{admonition} Not on this machine",
+        "## How to cite this page",
     ]
     nbformat.validate(json.loads(nbformat.writes(page(project))))
 

@@ -65,6 +65,11 @@ export async function visit(page, url) {
 
 export function setTheme(page, theme) {
   return page.evaluate((theme) => {
+    // Colours on their way from one theme to the other belong to neither.
+    if (!document.getElementById("at-once")) {
+      const still = "*, ::before, ::after { transition: none !important }";
+      document.head.insertAdjacentHTML("beforeend", `<style id="at-once">${still}</style>`);
+    }
     document.documentElement.dataset.theme = theme;
     document.documentElement.dataset.mode = theme;
   }, theme);

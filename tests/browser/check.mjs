@@ -8,6 +8,7 @@
 // that leave the site, axe-core's serious and critical findings in light and dark, elements that
 // make it wider than a narrow screen, and controls that cannot be focused.
 import { mkdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { address, axeSource, openBrowser, openPage, setTheme, visit } from "./browser.mjs";
 
@@ -130,9 +131,16 @@ async function look(page, name) {
 }
 
 const browser = await openBrowser(chromium);
-const report = {};
+const report = Object.fromEntries(pages.map((name) => [name, null]));
+const waiting = [...pages];
+
+/** Look at one page after the other, as long as there are any. */
+async function worker() {
+  for (let name; (name = waiting.shift()); ) report[name] = await check(browser, name);
+}
+
 try {
-  for (const name of pages) report[name] = await check(browser, name);
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 } finally {
   await browser.close();
 }
