@@ -23,6 +23,7 @@ from brainalign.studies.testbed.listeners import (
     make_loader,
     noise_ceiling,
     preferences,
+    signal_variance,
 )
 from brainalign.study import Run, Study, standardise
 
@@ -111,7 +112,8 @@ def small_brain(
     families = latents["latent_family"].to_numpy()
     drive = preferences(regressors, families, brain["weight"], config.seed) * strength
     signals = [run @ drive for run in regressors]
-    truth = _truth(brain, signals, strength, config)
+    variance = signal_variance(regressors, drive, config.trim)
+    truth = _truth(brain, signals, variance, strength, config)
     identity = [study.fingerprint, np.flatnonzero(keep).tolist(), asdict(config), list(gains)]
     return replace(
         study,
@@ -122,6 +124,7 @@ def small_brain(
         mask=None,
         reliability=None,
         truth=truth,
+        has_average=False,
     )
 
 
@@ -132,11 +135,9 @@ def _run(study: Study, number: int, signal: np.ndarray, voxels: pd.DataFrame, co
     return replace(study.runs[number], load=load)
 
 
-def _truth(brain: xr.Dataset, signals: list, strength: np.ndarray, config) -> xr.Dataset:
-    # Scores are correlations within runs, so that the means of runs count for nothing.
-    start, end = config.trim
-    kept = [run[start : len(run) - end] for run in signals]
-    variance = np.mean([run.var(axis=0, dtype=np.float64) for run in kept], axis=0)
+def _truth(
+    brain: xr.Dataset, signals: list, variance: np.ndarray, strength: np.ndarray, config
+) -> xr.Dataset:
     return xr.Dataset(
         {
             "amplitude": ("voxel", brain["amplitude"].to_numpy() * strength),

@@ -271,6 +271,16 @@ def test_notes_which_scores_a_notebook_read(study, tmp_path, monkeypatch):
     assert noted["key"] == score_key(study.fingerprint, BASELINE, read)
 
 
+def test_notes_whose_activations_a_notebook_read(study, tmp_path, monkeypatch):
+    from brainalign.companion.cache import read_models
+
+    monkeypatch.setenv("BRAINALIGN_OUTPUT", str(tmp_path / "output"))
+    for _ in range(2):
+        extract(study, BASELINE)
+    assert read_models(tmp_path / "output") == [BASELINE]
+    assert read_models(tmp_path) == []
+
+
 def test_nuisance_features_have_their_own_band(study):
     settings = EncodingSettings(nuisance=True, nuisance_columns=("word_length", "position"))
     (scores,) = encode(study, [BASELINE], settings, jobs=1)

@@ -13,7 +13,7 @@ from brainalign.studies.testbed.config import TestbedConfig
 def latent_regressors(
     latents: list[np.ndarray], words: list[pd.DataFrame], config: TestbedConfig
 ) -> list[np.ndarray]:
-    """Latents of the words as the hemodynamic response shows them, in scans.
+    """Latents of the words as the haemodynamic response shows them, in scans.
 
     Parameters
     ----------
@@ -86,13 +86,39 @@ def listener_noise(config: TestbedConfig) -> float:
     return config.noise * np.sqrt(config.n_listeners)
 
 
+def signal_variance(
+    regressors: list[np.ndarray], drive: np.ndarray, trim: tuple[int, int]
+) -> np.ndarray:
+    """Variance of every voxel's signal within a run, before gains.
+
+    Parameters
+    ----------
+    regressors
+        From `latent_regressors`.
+    drive
+        How much every latent drives every voxel, from `preferences`, shape (latents, voxels).
+    trim
+        Scans that are dropped at the start and at the end of a run.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (voxels,): the mean over runs. Scores are correlations within runs, so that
+        differences between the means of runs count for nothing.
+    """
+    start, end = trim
+    kept = [run[start : len(run) - end] for run in regressors]
+    covariance = np.mean([np.cov(run, rowvar=False, ddof=0) for run in kept], axis=0)
+    return np.einsum("lv,lv->v", drive, covariance.astype(np.float32) @ drive)
+
+
 def noise_ceiling(signal_variance: np.ndarray, config: TestbedConfig) -> np.ndarray:
     """Correlation that a perfect model would reach with the average listener.
 
     Parameters
     ----------
     signal_variance
-        Variance of the signal before gains, shape (voxels,).
+        From the function of this name, shape (voxels,).
     config
         Numbers of the testbed.
 
