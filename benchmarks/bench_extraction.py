@@ -16,6 +16,7 @@ GPT-2 has random weights and reads the testbed; MiniLM reads Alice, where its fi
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,6 +37,13 @@ SEED = 0
 EVERY_VOXEL = 8
 
 
+@cache
+def first_runs(study: str, n_runs: int) -> Study:
+    """A study without its later runs."""
+    loaded = load_study(study)
+    return replace(loaded, runs=loaded.runs[:n_runs])
+
+
 @dataclass(frozen=True)
 class Case:
     """A model that reads the first runs of a study."""
@@ -48,8 +56,7 @@ class Case:
     n_sampled: int
 
     def load(self) -> Study:
-        study = load_study(self.study)
-        return replace(study, runs=study.runs[: self.n_runs])
+        return first_runs(self.study, self.n_runs)
 
     def settings(self, precision: Precision = "float32") -> ActivationSettings:
         return ActivationSettings(window=self.window, precision=precision)
@@ -224,12 +231,12 @@ def rows(quick: bool = False) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     quick
-        One run, few words, and no brain scores.
+        One run, few words, three layers instead of twelve, and no brain scores.
     """
-    n_runs, n_sampled = (1, 8) if quick else (9, 48)
+    n_runs, n_sampled, n_layers = (1, 4, 3) if quick else (9, 48, 12)
     with TemporaryDirectory() as folder:
-        gpt2 = save_gpt2(Path(folder))
-        title = "GPT-2 (random weights), testbed"
+        gpt2 = save_gpt2(Path(folder), n_layers)
+        title = f"GPT-2 ({n_layers} layers, random weights), testbed"
         yield from compare(Case(title, "testbed", n_runs, gpt2, None, n_sampled))
         if available(MINILM) and not missing_files("alice") and not quick:
             yield from compare(Case("MiniLM, Alice", "alice", 1, MINILM, 64, 200))

@@ -1,7 +1,7 @@
 """All benchmarks in one run: one table, and a file that the book's page about speed shows.
 
 python benchmarks/run.py            some forty minutes on two idle cores
-python benchmarks/run.py --quick    some two minutes, small sizes
+python benchmarks/run.py --quick    about a minute, small sizes
 """
 
 import argparse
@@ -18,11 +18,15 @@ from brainalign.companion.speed import code_digest, ratio_table, results_path
 from brainalign.files import atomic_path
 
 BENCHMARKS = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
+# Takes as long to learn the machine's speed as all others together.
+NOT_QUICK = ("bench_plan",)
 
 
 def all_rows(quick: bool) -> Iterator[dict[str, Any]]:
-    """Rows of all benchmarks."""
+    """Rows of all benchmarks; the quick ones leave out the plan."""
     for name in BENCHMARKS:
+        if quick and name in NOT_QUICK:
+            continue
         yield from importlib.import_module(name).rows(quick)
 
 
