@@ -6,6 +6,11 @@
 #   .github/publish.sh --remove FOLDER     remove one folder
 set -euo pipefail
 
+# Who writes to the branch; nobody else is told to git on the machines of GitHub.
+export GIT_AUTHOR_NAME="github-actions[bot]" GIT_COMMITTER_NAME="github-actions[bot]"
+export GIT_AUTHOR_EMAIL="41898282+github-actions[bot]@users.noreply.github.com"
+export GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+
 branch=gh-pages
 website=$1
 folder=${2:-}
@@ -44,9 +49,7 @@ git -C "$pages" add --all
 if git -C "$pages" diff --cached --quiet; then
     echo "publish: nothing has changed"
 else
-    git -C "$pages" -c user.name="github-actions[bot]" \
-        -c user.email="41898282+github-actions[bot]@users.noreply.github.com" \
-        commit --quiet --message "Website of $(git rev-parse --short HEAD)"
+    git -C "$pages" commit --quiet --message "Website of $(git rev-parse --short HEAD)"
     # Another pull request's preview may have come first; it lies in another folder.
     git -C "$pages" push --quiet origin "$branch" || {
         git -C "$pages" pull --quiet --rebase origin "$branch"

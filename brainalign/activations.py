@@ -17,7 +17,7 @@ import numpy as np
 from brainalign.alignment import is_empty, tokenise, word_pooling
 from brainalign.baselines import word_features
 from brainalign.errors import InputError
-from brainalign.files import atomic_path, cache_folder, digest, source_digest
+from brainalign.files import atomic_path, cache_folder, digest, note_use, source_digest
 from brainalign.loading import LanguageModel, load_language_model
 from brainalign.models import check_name, fingerprint, parse_baseline
 from brainalign.parallel import progress
@@ -168,6 +168,7 @@ def extract(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
             _extract_missing(study, name, settings, device, key, paths)
+    note_use("models.jsonl", {"model": name})
     return [_open(path) for path in paths]
 
 

@@ -15,6 +15,9 @@ from brainalign.arguments import build_parser
 from brainalign.companion import DISK_FULL, WorkError, is_disk_full, unexpected
 from brainalign.errors import InputError
 
+#: What is said of a command that was interrupted or terminated.
+INTERRUPTED = "interrupted; what was computed is kept: call it again to go on."
+
 
 def _list(arguments: argparse.Namespace) -> None:
     from brainalign.companion.overview import list_everything
@@ -47,6 +50,11 @@ def _file_values(path: Path | None, notebook: str) -> dict:
     return values
 
 
+def _say(line: str) -> None:
+    """Tell what goes on, beside what a command prints."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _run(arguments: argparse.Namespace) -> None:
     from brainalign.companion.parameters import parse_assignments, read_schema
     from brainalign.companion.run import plan, run_to
@@ -56,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
     values = _file_values(arguments.file, notebook)
     values |= parse_assignments(schema, arguments.texts, notebook)
     folder = arguments.folder or Path(f"my-{notebook}")
-    run_to(plan(notebook, values), folder)
+    run_to(plan(notebook, values), folder, _say)
     print(folder / f"{notebook}.html")
 
 
@@ -75,9 +83,9 @@ def _book(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from brainalign.companion.export import export
+    from brainalign.companion.site.export import export
 
-    print(export(arguments.kind, arguments.target))
+    print(export(arguments.kind, arguments.target, say=_say))
 
 
 def _teach(arguments: argparse.Namespace) -> None:
@@ -229,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"brainalign: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("brainalign: interrupted.", file=sys.stderr)
+        print(f"brainalign: {INTERRUPTED}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         _close_output()  # the reader has enough

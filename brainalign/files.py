@@ -59,6 +59,15 @@ def output_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def note_use(name: str, what: dict) -> None:
+    """Add a line of JSON to a file of what the running notebook has read; nothing outside one."""
+    folder = output_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / name, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(what) + "\n")
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path` and rename it to `path` when the block succeeds.
@@ -146,11 +155,13 @@ def source_digest(modules: Iterable[str]) -> str:
     ----------
     modules
         Names below the package, with slashes: "study", "studies/testbed". A package counts with
-        every Python file below it.
+        every Python file below it, and the module of its name beside it.
     """
     sources = {}
     for name in modules:
         path = PACKAGE / name
-        found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        found = sorted(path.rglob("*.py")) if path.is_dir() else []
+        if not path.is_dir() or path.with_suffix(".py").is_file():
+            found.append(path.with_suffix(".py"))
         sources |= {str(file.relative_to(PACKAGE)): file.read_text() for file in found}
     return digest(sources)

@@ -4,18 +4,21 @@ import multiprocessing
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from threading import RLock
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning, tqdm
 
 from brainalign.errors import InputError
 
 # Bars of several processes never share a terminal here; tqdm's own lock would be a semaphore of the
 # system's, which a killed process leaves behind.
 tqdm.set_lock(RLock())
+# Notebooks have no bars; other libraries would say there that widgets for bars are missing.
+warnings.filterwarnings("ignore", "IProgress not found", TqdmWarning)
 # What a command's --device may be.
 DEVICES = ("auto", "cpu", "cuda")
 # Numbers of threads, read when numpy or torch are imported.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from brainalign.companion import export, site_checks
+from brainalign.companion.site import export, site_checks
 
 BROWSER = Path(__file__).with_name("browser")
 ALLOWED = json.loads((BROWSER / "allowed.json").read_text(encoding="utf-8"))
@@ -60,6 +60,11 @@ def _missing() -> str:
 MISSING = _missing()
 
 
+def leave_out(why: str) -> None:
+    """Skip a test; fail on GitHub, whose workflows have just installed the browser's packages."""
+    (pytest.fail if os.environ.get("GITHUB_ACTIONS") else pytest.skip)(why)
+
+
 def run(script: str, site: Path, settings: dict) -> dict:
     """Run one of the scripts of tests/browser on a site."""
     chromium = next(filter(None, map(shutil.which, export.CHROMIUM)))
@@ -90,11 +95,20 @@ def findings(report: dict) -> list[str]:
     ]
 
 
+def test_on_github_no_browser_is_a_failure(monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    with pytest.raises(pytest.fail.Exception, match="none"):
+        leave_out("none")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    with pytest.raises(pytest.skip.Exception, match="none"):
+        leave_out("none")
+
+
 @pytest.fixture(scope="module")
 def site(request):
     """The small website."""
     if MISSING:
-        pytest.skip(MISSING)
+        leave_out(MISSING)
     return request.getfixturevalue("small_website")
 
 
@@ -214,6 +228,18 @@ def test_the_book_on_paper_has_an_outline_and_tags(site, tmp_path):
         assert words in content, words
 
 
+def test_headings_at_the_top_of_a_page_stand_once_in_the_outline(tmp_path):
+    own = (BROWSER.parents[1] / "book" / "_static" / "brainalign.css").read_text(encoding="utf-8")
+    style = f"h2 {{ line-height: 1.15; break-after: avoid }} {own}"
+    words = [f"<h2>Part {n} ends</h2><p>{'word ' * (20 + n * 37 % 200)}</p>" for n in range(150)]
+    page = tmp_path / "page.html"
+    page.write_text(f"<title>t</title><style>{style}</style>{''.join(words)}")
+    export.print_pdf(page, tmp_path / "page.pdf")
+    titles = re.findall(rb"/Title \(Part([^)]*)\)", (tmp_path / "page.pdf").read_bytes())
+    assert len(titles) == 150
+    assert not any(b"Part" in one for one in titles)
+
+
 def _whole_site() -> Path:
     named = os.environ.get("BRAINALIGN_SITE")
     return Path(named) if named else Path(__file__).parents[1] / "_build" / "html"
@@ -224,7 +250,7 @@ def whole():
     """The whole book, built before."""
     folder = _whole_site()
     if MISSING:
-        pytest.skip(MISSING)
+        leave_out(MISSING)
     if not (folder / "index.html").is_file():
         pytest.skip("the book has not been built here (make book), and BRAINALIGN_SITE names none")
     return folder

@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft7Validator
 from pybtex.database import parse_file, parse_string
 
-from brainalign.companion import bibliography, citing
+from brainalign.companion import bibliography
 from brainalign.companion.bibliography import SOURCES, address, bibtex, entry, reference
 from brainalign.companion.compose import Part, compose
 from brainalign.companion.project import (
@@ -22,6 +22,7 @@ from brainalign.companion.project import (
     codemeta_text,
     read_project,
 )
+from brainalign.companion.site import citing
 from brainalign.errors import InputError
 from brainalign.studies import registry, study_names
 
@@ -84,7 +85,7 @@ def test_what_is_cited_is_in_the_bibliography():
     texts = [path.read_text() for path in (ROOT / "book").rglob("*.md")]
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         texts += [cell.source for cell in nbformat.read(path, as_version=4).cells]
-    folder = ROOT / "brainalign" / "companion" / "checklists"
+    folder = ROOT / "brainalign" / "companion" / "site" / "checklists"
     texts += [path.read_text() for path in folder.glob("*.yml")]
     assert set(citing.cited_keys(texts)) <= set(WORKS)
     with pytest.raises(InputError, match="has no entry 'nobody1900'"):
@@ -128,7 +129,7 @@ def test_the_section_closes_the_page():
 
 def test_the_data_of_a_part_come_with_licence_and_paper():
     source = cited([part("alice")])
-    assert "- Data of `alice`. Licence: CC BY 4.0." in source
+    assert "- Responses of 27 listeners to *Alice in Wonderland*. Licence: CC BY 4.0." in source
     assert "https://doi.org/10.1016/j.bandl.2016.04.008" in source
     assert "li2022" not in source and "Ryskina" not in source
 

@@ -1,6 +1,9 @@
 """The command line: what it prints, its exit status, and that it leaves nothing half-written."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -63,7 +66,8 @@ def test_run(capsys, project):
     (project / "params.yml").write_text("tiny:\n  n_boot: 300\n  names: [x]\n")
     arguments = ("run", "tiny", "-f", "params.yml", "-p", "n_boot=200", "-o", "out")
     status, out, err = call(capsys, *arguments)
-    assert (status, out, err) == (0, "out/tiny.html\n", "")
+    assert (status, out) == (0, "out/tiny.html\n")
+    assert re.fullmatch(r"Executing tiny; log: \S+tiny-\w+\.log\n", err)
     record = json.loads((project / "out" / "provenance.json").read_text())
     assert record["changed_parameters"] == {"n_boot": 200, "names": ["x"]}
 
@@ -83,8 +87,8 @@ def test_run(capsys, project):
         (["runn"], "invalid choice: 'runn'"),
         (["run"], "required: notebook"),
         ([], "required: COMMAND"),
-        (["fetch", "alcie"], "Unknown study 'alcie'"),
-        (["extract", "alcie", "--models", "word-rate"], "Unknown study 'alcie'"),
+        (["fetch", "alcie"], "Unknown study 'alcie'; did you mean 'alice'"),
+        (["extract", "alcie", "--models", "word-rate"], "did you mean 'alice'"),
         (["encode", "alice"], "required: --models"),
         (["encode", "alice", "--models", "word-rate"], "`brainalign fetch alice`"),
         (["encode", "alice", "--models", "word-rate", "-p", "x"], "not of the form name=value"),
@@ -119,7 +123,7 @@ def test_failed_work_is_one_sentence_and_a_log(capsys, project):
     path = tiny_book.write_notebook(project, "failing", cells)
     status, out, err = call(capsys, "run", "failing", "-o", "no")
     path.unlink()
-    sentence, log = err.splitlines()
+    _, sentence, log = err.splitlines()
     assert (status, out) == (1, "")
     expected = "Notebook failing failed in code cell 2: ZeroDivisionError: division by zero"
     assert sentence == f"brainalign: {expected}"
@@ -131,9 +135,10 @@ def test_input_that_a_notebook_refuses_is_wrong_usage(capsys, project):
     refusal = "from brainalign.errors import InputError\nraise InputError('No such model.')"
     cells = [tiny_book.code("", "parameters"), tiny_book.code(refusal)]
     path = tiny_book.write_notebook(project, "refusing", cells)
-    answer = call(capsys, "run", "refusing", "-o", "no")
+    status, out, err = call(capsys, "run", "refusing", "-o", "no")
     path.unlink()
-    assert answer == (2, "", "brainalign: Notebook refusing: No such model.\n")
+    assert (status, out) == (2, "")
+    assert err.splitlines()[1:] == ["brainalign: Notebook refusing: No such model."]
     assert not (project / "no").exists()
     assert not list(project.glob(".brainalign-*"))
 
@@ -154,6 +159,28 @@ def test_a_terminated_run_leaves_nothing(project):
     assert running.returncode != 0 and err.count("Traceback") == 0
     assert not (project / "no").exists()
     assert not list(project.glob(".brainalign-*"))
+
+
+def test_an_interrupted_run_says_one_sentence(project):
+    """The terminal interrupts the kernel, too, and what its cell raises then is not for the user."""
+    code = "from pathlib import Path\nPath('started').touch()\nimport time\ntime.sleep(60)"
+    cells = [tiny_book.code("", "parameters"), tiny_book.code(code)]
+    path = tiny_book.write_notebook(project, "slow", cells)
+    command = [sys.executable, "-m", "brainalign.cli", "run", "slow", "-o", "no"]
+    running = subprocess.Popen(
+        command, cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    started = project / "started"
+    while not started.exists() and running.poll() is None:
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGINT)
+    err = running.communicate(timeout=60)[1]
+    started.unlink()
+    path.unlink()
+    assert running.returncode == 130 and not (project / "no").exists()
+    assert err.splitlines()[1:] == [
+        "brainalign: interrupted; what was computed is kept: call it again to go on."
+    ]
 
 
 def test_what_nobody_foresaw_goes_to_a_log(capsys, monkeypatch):

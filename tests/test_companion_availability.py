@@ -115,6 +115,9 @@ def test_a_model_on_the_hub_is_fetched_when_it_is_used(machine, monkeypatch):
     require(plan("tiny", {"models": ["gpt2"]}))
     with pytest.raises(InputError, match="language model minilm"):
         require(plan("tiny", {"models": ["gpt2", "minilm"]}))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="model gpt2; fetch with `hf download openai-community/g"):
+        require(plan("tiny", {"models": ["gpt2"]}))
 
 
 def test_the_book_is_planned_without_the_models_package(monkeypatch):

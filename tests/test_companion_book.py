@@ -18,6 +18,7 @@ from brainalign.companion.compose import (
     split_once,
 )
 from brainalign.companion.project import Project, book_settings, launch_links
+from brainalign.companion.site import records, website
 from brainalign.errors import InputError
 
 
@@ -118,6 +119,10 @@ def test_a_page_of_one_execution_says_whose_data_it_shows():
     assert "Language models, where the part uses any" in found[1]
     assert sources(compose([Part({}, executed("x", "!# Title", "text")[1])])) == ["# Title", "text"]
     assert "Brain responses: other" in source_text({"study": "other"})[1]
+    rules = {"layer_rule": "nested", "n_boot": 9, "brain_seed": 0}
+    said = source_text({"study": "published"} | rules)[1]
+    assert said.endswith("whatever their values here: `layer_rule`, `brain_seed`.\n:::")
+    assert "without effect" not in source_text({"study": "testbed"} | rules)[1]
     assert "Measured data" in source_text({"study": "alice"})[1]
 
 
@@ -127,6 +132,28 @@ def test_composing_changes_no_execution():
     ids = [cell.id for cell in compose(parts, "links").cells]
     assert json.dumps(parts[1][1]) == before
     assert len(set(ids)) == len(ids) == 5
+
+
+def test_code_that_was_shown_is_folded_and_folds_say_what_they_hold():
+    def table(caption):
+        data = {"text/html": "<div><table></table></div>", "text/plain": caption}
+        return nbformat.v4.new_output("display_data", data)
+
+    def part(study):
+        cells = [tiny_book.code(f"study = {study!r}", "parameters"), tiny_book.code("draw()")]
+        cells += [tiny_book.code("rows()", "hide-output"), tiny_book.code(f"own({study!r})")]
+        cells[2].outputs = [table("3 of 4 rows agree. Paper / here? " + "What is said. " * 9)]
+        return Part({"study": study}, nbformat.v4.new_notebook(cells=cells))
+
+    page = compose([part("published"), part("testbed")])
+    found = [cell for cell in page.cells if cell.cell_type == "code"]
+    again = ["parameters", "hide-input"], ["hide-input"], ["hide-cell"], []
+    first = ["parameters"], [], ["hide-output"], []
+    assert [cell.metadata.get("tags", []) for cell in found] == [*first, *again]
+    rows = "Show the table: 3 of 4 rows agree. Paper / here? What is said. What is said"
+    prompts = [cell.metadata.get("mystnb", {}).get("code_prompt_show", "") for cell in found]
+    assert [text[: len(rows)] for text in prompts[:4]] == ["", "", rows, ""]
+    assert prompts[4:] == ["Show the code", "Show the code", prompts[2], ""]
 
 
 def test_every_image_gets_a_cell_with_its_alt_text():
@@ -180,6 +207,37 @@ def test_the_second_build_executes_nothing(inside, site):
     assert book.make_book(say=said.append) == site[1]
     assert [line.split(":")[0] for line in said] == ["lacking (alice)"]
     assert site[1].stat().st_mtime_ns == before
+
+
+def test_records_are_read_again_only_for_a_website_without_them(inside, site, monkeypatch):
+    read, asked = records.read_book, []
+
+    def noted(pages):
+        asked.append(list(pages))
+        return read(pages)
+
+    monkeypatch.setattr(records, "read_book", noted)
+    metadata = site[1].with_name("ro-crate-metadata.json")
+    before, built = metadata.read_text(), site[1].stat().st_mtime_ns
+    assert book.make_book(say=print) == site[1] and asked == []
+    metadata.unlink()
+    book.make_book(say=print)
+    assert len(asked) == 1 and metadata.read_text() == before
+    assert site[1].stat().st_mtime_ns == built
+
+
+def test_a_new_record_makes_the_website_out_of_date(inside):
+    assert website.is_current(inside)
+    path = cache.page_folder(book.plan_pages()["tiny"][0]) / "provenance.json"
+    kept = path.read_text()
+    path.write_text(json.dumps(json.loads(kept) | {"seconds": 3000.0}))
+    try:
+        records.note_sources(inside, book.plan_pages())
+        assert not website.is_current(inside)
+    finally:
+        path.write_text(kept)
+        records.note_sources(inside, book.plan_pages())
+    assert website.is_current(inside)
 
 
 def test_pages_ask_the_network_for_nothing(site):

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 import tiny_book
 
+from brainalign.cli import INTERRUPTED
 from brainalign.companion import WorkError, book, cache, kernels
 from brainalign.companion.run import execute, plan
 
@@ -127,7 +128,7 @@ def test_a_terminated_book_leaves_no_kernel(project, tmp_path):
     message = running.communicate(timeout=60)[1]
     path.unlink()
     (project / "_toc.yml").write_text(toc)
-    assert running.returncode == 130 and message == "brainalign: interrupted.\n"
+    assert running.returncode == 130 and message == f"brainalign: {INTERRUPTED}\n"
     assert len(started) == 2
     for pid in (int(file.name.removeprefix("pid-")) for file in started):
         with pytest.raises(ProcessLookupError):

@@ -39,12 +39,6 @@ def test_figures_carry_their_alt_text_and_are_closed(folder, shown):
     assert (folder / "figures" / "line.svg").read_text().startswith("<?xml")
 
 
-def test_figures_of_a_page_are_no_files(folder, shown, monkeypatch):
-    monkeypatch.setenv("BRAINALIGN_FIGURES", "no")
-    output.show(plt.figure(), "line", "A line")
-    assert len(shown) == 1 and not (folder / "figures").exists()
-
-
 def test_equal_figures_are_equal_files():
     def draw():
         figure, axes = plt.subplots()

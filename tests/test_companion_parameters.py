@@ -84,7 +84,10 @@ def test_suitable_values(schema, name, good):
         ("width", float("nan"), "a number or null"),
         ("show", 1, "true or false"),
         ("show", "yes", "true or false"),
-        ("names", "a", "a list, each a text"),
+        ("rule", "nestd", "did you mean 'nested'? \"nested\" or"),
+        ("names", "a", "a list, each a text is expected, such as 'names=[a]'."),
+        ("models", "gpt2, opt-125m", "is expected, such as 'models=[gpt2, opt-125m]'."),
+        ("models", "gpt2,no-model", "or null is expected."),
         ("names", [1], "a list, each a text"),
         ("sizes", {"x": 0}, "each value a number above 0"),
         ("pair", [1], "a list of exactly these: [an integer, an integer]"),
@@ -209,6 +212,7 @@ def test_rewriting_keeps_the_spelling_of_what_did_not_change():
 def test_description_of_lengths():
     schema = {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "number"}}
     assert describe(schema) == "a list (with 1 to 3 items), each a number"
+    assert describe({"type": "array", "minItems": 1}) == "a list (with at least 1 item)"
     assert describe({"type": "integer", "exclusiveMaximum": 3}) == "an integer below 3"
     assert describe({"const": 1}) == "1"
     assert describe({}) == "any value"

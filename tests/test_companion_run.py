@@ -1,5 +1,7 @@
 """Executing notebooks: what comes out, twice the same, and what a failure leaves behind."""
 
+import asyncio
+import gc
 import json
 import re
 from pathlib import Path
@@ -10,9 +12,12 @@ import tiny_book
 from bs4 import BeautifulSoup
 
 from brainalign.companion import WorkError
-from brainalign.companion.run import check_target, plan, publish, run_to
+from brainalign.companion.run import plan, run_to
+from brainalign.companion.targets import check_file, check_folder, check_target, publish
 from brainalign.companion.webpage import plain_markdown
 from brainalign.errors import InputError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +122,21 @@ def test_a_kernel_that_dies_is_a_failure(project):
     assert not (project / "none").exists()
 
 
+def test_what_an_interrupted_cell_raises_is_not_reported_afterwards(result, caplog):
+    """Nobody waits for the task of a cell that was interrupted; asyncio would say so."""
+
+    async def interrupted():
+        raise RuntimeError("late")
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(interrupted())
+    loop.run_until_complete(asyncio.wait([task]))
+    del task
+    gc.collect()
+    loop.close()
+    assert not caplog.records
+
+
 def test_planning_checks_everything(project):
     for notebook, values, expected in [
         ("tinny", {}, "no notebook 'tinny'; did you mean 'tiny'"),
@@ -128,17 +148,59 @@ def test_planning_checks_everything(project):
             plan(notebook, values)
 
 
+def test_parameters_that_change_nothing_are_told():
+    def idle(**values):
+        return plan("scaling_law", values, ROOT / "notebooks" / "scaling_law.ipynb").idle
+
+    assert idle(study="published", hrf="fir", voxels="all") == ["hrf"]
+    assert idle(study="published", voxels="all") == idle(study="testbed", hrf="fir") == []
+
+
 def test_targets_that_would_lose_files(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        check_target(tmp_path / "file")
+        check_target(tmp_path / "file", "tiny")
     with pytest.raises(InputError, match="is a file"):
-        check_target(tmp_path / "file" / "below")
+        check_target(tmp_path / "file" / "below", "tiny")
     (tmp_path / "figures").mkdir()
     with pytest.raises(InputError, match="holds 'figures'"):
-        check_target(tmp_path)
+        check_target(tmp_path, "tiny")
     (tmp_path / "provenance.json").write_text("{}")
-    check_target(tmp_path)
+    with pytest.raises(InputError, match="holds 'figures'"):
+        check_target(tmp_path, "tiny")
+    (tmp_path / "provenance.json").write_text('{"notebook": "tiny"}')
+    check_target(tmp_path, "tiny")
+
+
+@pytest.mark.parametrize("name", ["tiny.ipynb", "tiny.html"])
+def test_a_notebook_or_page_that_no_run_left_is_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds '{name}', which no run of brainalign left"):
+        check_target(tmp_path, "tiny")
+    check_target(tmp_path, "other")
+
+
+@pytest.mark.parametrize("name", ["notebooks", "book", "book/executed", "./book/../notebooks/new"])
+def test_nothing_goes_among_the_sources_of_the_book(project, name):
+    own = "book" if name.startswith("book") else "notebooks"
+    with pytest.raises(InputError, match=f"belongs to {own}/, from which the book is made"):
+        check_folder(Path(name))
+    with pytest.raises(InputError, match="from which the book is made"):
+        run_to(plan("tiny", {}), project / name)
+    check_folder(Path("book-of-mine"))
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path):
+    for name in ("a.md", "b.html"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match="does not end with .html, so it is not replaced"):
+        check_file(tmp_path / "a.md", ".html")
+    with pytest.raises(InputError, match="does not end with .pdf"):
+        check_file(tmp_path / "b.html", ".pdf")
+    with pytest.raises(InputError, match="is a folder"):
+        check_file(tmp_path, ".html")
+    check_file(tmp_path / "b.html", ".html")
+    check_file(tmp_path / "new", ".html")
 
 
 def test_publishing_replaces_results_and_keeps_the_rest(tmp_path):

@@ -201,6 +201,59 @@ def test_different_notebooks_share_what_they_share(folders, tmp_path):
     assert "0 of 5 shared numbers differ" in text
 
 
+def make_record(folder, **changes):
+    path = folder / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+def scores(models, key, options="{}", hrf="glover"):
+    how = json.dumps({"hrf": hrf, "activations": {"window": None}})
+    return {f"{model} on testbed {options} {how}": f"{key}-{model}" for model in models}
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (scores("abc", "k", '{"asymmetry": 1.0}'), "Both read the same 3 brain scores."),
+        (
+            scores("abc", "l", hrf="glover_impulse"),
+            "The same 3 models on testbed, fitted with other settings: hrf (glover in A, "
+            "glover_impulse in B).",
+        ),
+        (
+            scores("abc", "l"),
+            "The same 3 models on testbed, fitted to other data or by other code.",
+        ),
+        (
+            {**scores("a", "k"), **scores("b", "l", '{"asymmetry": 0}'), **scores("d", "k")},
+            "Both read one and the same brain score. The same model b on testbed, fitted with other "
+            "settings: asymmetry (not stated in A, 0 in B). Used by A only, brain scores that were "
+            "read: c on testbed. Used by B only, brain scores that were read: d on testbed.",
+        ),
+    ],
+)
+def test_scores_of_the_same_models_are_not_listed_twice(tmp_path, second, said):
+    runs = [
+        make_run(tmp_path / name, dependencies={"scores": found})
+        for name, found in (("first", scores("abc", "k")), ("second", second))
+    ]
+    text = compare(*runs, tmp_path / "page.html").read_text()
+    paragraphs = [p.text for p in BeautifulSoup(text, "html.parser").find_all("p")]
+    assert said in paragraphs
+
+
+def test_a_file_that_is_no_page_is_not_replaced(folders, tmp_path):
+    own = tmp_path / "CHANGELOG.md"
+    own.write_text("mine")
+    with pytest.raises(InputError, match="does not end with .html, so it is not replaced"):
+        compare(*folders, own)
+    assert own.read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
@@ -209,6 +262,9 @@ def test_different_notebooks_share_what_they_share(folders, tmp_path):
         (lambda f: (f / "provenance.json").write_text("{"), "provenance.json is not a JSON object"),
         (lambda f: (f / "provenance.json").write_text("{}"), "names no notebook"),
         (lambda f: (f / "table.csv").write_text(""), "table.csv is no table"),
+        (lambda f: make_record(f, parameters=["a"]), "run': its parameters are no names"),
+        (lambda f: cut_off(f / "figures" / "up.png"), "run': up.png is no whole picture"),
+        (lambda f: (f / "figures" / "up.png").write_text("svg"), "up.png is no whole picture"),
     ],
 )
 def test_bad_folders_are_refused(tmp_path, spoil, expected):

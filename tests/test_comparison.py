@@ -9,6 +9,7 @@ from brainalign.comparison import (
     P_FACTOR,
     R_TOLERANCE,
     Printed,
+    agreement,
     caption,
     compare,
     correlation,
@@ -100,6 +101,18 @@ def test_a_ratio_is_symmetric(first, second):
 def test_captions_say_what_is_compared():
     assert "only signs and orders" in caption(False)
     assert "figures" in caption(True)
+
+
+def test_a_sentence_counts_the_rows_that_agree():
+    orders = Printed("c", ["x", "y"], ["y", "x"])
+    rows = [
+        Printed("a", 0.1, 0.1, 0.01),
+        Printed("b", 0.1, 0.5, 0.01),
+        Printed("d", None, 1.0),
+        orders,
+    ]
+    assert agreement(compare(rows, True)) == "1 of 3 rows that can be compared agree."
+    assert agreement(compare(rows[2:3], False)) == "No row can be compared."
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 import copy
 import hashlib
 import json
+from dataclasses import replace
 
 import kept_pages
 import pytest
 
-from brainalign.companion import WorkError, crate
-from brainalign.companion.crate_checks import METADATA, crate_faults
-from brainalign.companion.records import Book, read_book
+from brainalign.companion import WorkError
+from brainalign.companion.site import crate
+from brainalign.companion.site.crate_checks import METADATA, crate_faults
+from brainalign.companion.site.records import Book, published_result, read_book
+from brainalign.files import file_sha256
 
 FIGURE = f"_images/{hashlib.sha256(kept_pages.PNG).hexdigest()}.png"
 
@@ -57,6 +60,67 @@ def test_every_execution_is_an_action_with_what_it_read_and_made(content):
         e for e in content["@graph"] if e["@type"] == "PropertyValue" and e["name"] == "n_boot"
     ]
     assert [one["value"] for one in seeds] == ["1000", "1000"]
+
+
+def test_software_is_that_of_the_notebooks_own_executions(tmp_path, monkeypatch):
+    pages = kept_pages.make_book(tmp_path, monkeypatch)
+    site = kept_pages.make_site(tmp_path)
+    book = read_book(pages)
+    changed = replace(book.records[0].execution, notebook="other")
+    told = book.records[0].provenance | {"versions": {"python": "3.12.1", "torch": "2.0"}}
+    other = replace(book.records[0], execution=changed, provenance=told)
+    (tmp_path / "notebooks" / "other.ipynb").write_bytes(
+        (tmp_path / "notebooks" / "tiny.ipynb").read_bytes()
+    )
+    made = [crate._file(site, "book/executed/tiny.html", "Page")]
+    monkeypatch.setattr(crate, "_results", lambda record, site: made)
+    crate.write(tmp_path, replace(book, records=(*book.records, other)))
+    found = by_name(json.loads((site / METADATA).read_text()))
+    needs = {
+        name: [
+            found[one["@id"]] for one in found[f"notebooks/{name}.ipynb"]["softwareRequirements"]
+        ]
+        for name in ("tiny", "other")
+    }
+    told = {name: {(s["name"], s["softwareVersion"]) for s in of} for name, of in needs.items()}
+    assert told["tiny"] == {("python", "3.11.7"), ("numpy", "2.4.6")}
+    assert told["other"] == {("python", "3.12.1"), ("torch", "2.0")}
+
+
+def test_a_notebook_that_was_changed_since_is_said_to_be(tmp_path, monkeypatch):
+    pages = kept_pages.make_book(tmp_path, monkeypatch)
+    site = kept_pages.make_site(tmp_path)
+    current = file_sha256(tmp_path / "notebooks" / "tiny.ipynb")
+    kept_pages.keep(pages["tiny"][0], notebook_sha256=current)
+    kept_pages.keep(pages["tiny"][1], notebook_sha256="ab" * 32)
+    crate.write(tmp_path, read_book(pages))
+    first, second = actions(json.loads((site / METADATA).read_text()))
+    assert "changed since" not in first["description"]
+    assert f"had the SHA-256 {'ab' * 32}, the one here has been changed" in second["description"]
+
+
+def test_a_study_of_ones_own_is_named_without_its_path(tmp_path, monkeypatch):
+    pages = kept_pages.make_book(tmp_path, monkeypatch)
+    site = kept_pages.make_site(tmp_path)
+    folder = str(tmp_path / "private" / "my-study")
+    own = replace(pages["tiny"][1], parameters={"study": folder, "study_options": {"at": folder}})
+    kept = kept_pages.keep(own)
+    raw = (kept / "provenance.json").read_text()
+    assert folder in raw
+    offered = published_result(kept / "provenance.json", folder)
+    assert folder not in offered.decode() and '"my-study"' in offered.decode()
+    (site / "_downloads" / "1" / "provenance.json").write_bytes(offered)
+    book = read_book(pages)
+    record = replace(book.records[1], execution=own, provenance=json.loads(raw))
+    crate.write(tmp_path, replace(book, records=(record,)))
+    text = (site / METADATA).read_text()
+    assert str(tmp_path) not in text and "/my-study" not in text
+    assert by_name(json.loads(text))["#study-my-study"]["description"] == (
+        "A study of the reader's own"
+    )
+    # What the website offers is found although it differs from what was kept.
+    [action] = actions(json.loads(text))
+    assert {"@id": "_downloads/1/provenance.json"} in action["result"]
 
 
 def test_downloads_are_found_by_their_content(content):

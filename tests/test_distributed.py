@@ -20,7 +20,7 @@ from distributed import LocalCluster
 
 from brainalign import clusters, distributed, studies
 from brainalign.activations import extract
-from brainalign.cli import main
+from brainalign.cli import INTERRUPTED, main
 from brainalign.companion import DISK_FULL, WorkError
 from brainalign.distributed import distribute
 from brainalign.encoding import encode, score_file, score_key
@@ -172,7 +172,7 @@ def test_a_killed_client_leaves_whole_files(address, cache, tmp_path):
 def test_an_interrupted_client_says_so_and_ends_its_workers(cache):
     client = start_client(cache, [width(tiny_named.WAITS)])
     os.killpg(client.pid, signal.SIGINT)  # as a terminal does, to workers too
-    assert client.communicate(timeout=150)[1] == "brainalign: interrupted.\n"
+    assert client.communicate(timeout=150)[1] == f"brainalign: {INTERRUPTED}\n"
     assert client.returncode == 130
     wait_for_end_of_worker(cache)
     assert not list(cache.rglob("*.nc"))

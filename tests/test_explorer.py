@@ -14,10 +14,10 @@ from bs4 import BeautifulSoup
 
 from brainalign.companion import WorkError, book, cache, explorer, overview
 from brainalign.companion.compose import EXPLORED, Part, compose
-from brainalign.companion.explorer_section import data, section, shown_bytes
-from brainalign.companion.gallery import entries
 from brainalign.companion.notebooks import read_notebook
 from brainalign.companion.parameters import parse_assignments, read_schema
+from brainalign.companion.site.explorer_section import data, section, shown_bytes
+from brainalign.companion.site.gallery import entries
 from brainalign.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -280,7 +280,7 @@ def test_what_was_not_executed_cannot_be_chosen(kept, monkeypatch):
     shutil.rmtree(cache.page_folder(found.variants[1].execution))
     missing = found.variants[3].execution.name
     monkeypatch.setattr(
-        "brainalign.companion.explorer_section.lacks",
+        "brainalign.companion.site.explorer_section.lacks",
         lambda execution: ["data"] if execution.name == missing else [],
     )
     cells = section(found)
@@ -337,6 +337,28 @@ def test_seconds_over_the_budget_fail(kept):
         "(brainalign.explore.seconds is 20)."
     )
     explorer.check_seconds(pages, explorers, only=["other"])
+
+
+def test_variants_read_no_scores_but_those_of_the_parts(kept):
+    pages, explorers = kept
+    own, variant = pages["tiny"][0], explorer.to_execute(explorers)["tiny"][0]
+
+    def read(execution, *keys):
+        lines = [{"key": k, "model": "m", "study": {"name": "testbed"}} for k in keys]
+        path = cache.page_folder(execution) / "scores.jsonl"
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    read(own, "a", "b")
+    read(variant, "a")
+    explorer.check_scores(pages, explorers)
+    # Kept since an earlier execution, so that no budget of seconds sees it.
+    read(variant, "a", "c")
+    explorer.check_seconds(pages, explorers)
+    with pytest.raises(WorkError, match=r"Page tiny: .* reads scores of m on testbed that no page"):
+        explorer.check_scores(pages, explorers)
+    explorer.check_scores(pages, explorers, only=["other"])
+    (cache.page_folder(own) / "provenance.json").unlink()
+    explorer.check_scores(pages, explorers)
 
 
 def test_what_the_page_needs_itself_is_not_counted(kept):
@@ -447,7 +469,7 @@ def test_every_variant_is_on_the_page_without_scripts(site):
 
 
 def explore(site: Path, **settings) -> dict:
-    from brainalign.companion import export
+    from brainalign.companion.site import export
 
     chromium = next(filter(None, map(shutil.which, export.CHROMIUM)), None)
     if not chromium or not shutil.which("node"):

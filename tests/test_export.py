@@ -7,7 +7,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from brainalign.cli import main
-from brainalign.companion import WorkError, export, site_checks
+from brainalign.companion import WorkError
+from brainalign.companion.site import export, site_checks
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,36 @@ def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys, small_w
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(WorkError, match="brainalign export html"):
         export.print_pdf(tmp_path / "x.html", tmp_path / "x.pdf")
+
+
+def test_where_the_sandbox_is_refused_the_pdf_is_printed_without(tmp_path, monkeypatch):
+    browser = tmp_path / "chromium"
+    # Prints without the sandbox only, as where user namespaces are not allowed.
+    browser.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *--no-sandbox*) ;; *) echo "No usable sandbox!" >&2; exit 1 ;; esac\n'
+        'for word; do case $word in --print-to-pdf=*) echo PDF > "${word#*=}" ;; esac; done\n'
+    )
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(export, "CHROMIUM", ("chromium",))
+    export.print_pdf(tmp_path / "x.html", tmp_path / "x.pdf")
+    assert (tmp_path / "x.pdf").read_text() == "PDF\n"
+    browser.write_text("#!/bin/sh\necho 'It is broken.' >&2; exit 1\n")
+    with pytest.raises(WorkError, match="wrote no PDF: It is broken"):
+        export.print_pdf(tmp_path / "x.html", tmp_path / "y.pdf")
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path, monkeypatch, capsys, small_website):
+    """Before anything is built, which takes minutes."""
+    monkeypatch.chdir(small_website.parents[1])
+    monkeypatch.setattr("brainalign.companion.site.website.build", lambda *_: 1 / 0)
+    own = tmp_path / "README.md"
+    own.write_text("mine")
+    for kind in ("html", "pdf"):
+        assert main(["export", kind, "-o", str(own)]) == 2
+        assert f"does not end with .{kind}, so it is not replaced" in capsys.readouterr().err
+    assert own.read_text() == "mine"
 
 
 def test_a_file_over_its_budget_is_refused(tmp_path, monkeypatch, small_website):

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,15 @@ def test_processes_keep_the_order_and_the_environment(monkeypatch):
     with pytest.raises(ValueError, match="item"):
         map_processes(_fail, range(3), jobs=2)
     assert map_processes(len, ["abc"], jobs=4) == [3]
+
+
+def test_a_notebook_without_widgets_hears_nothing_of_progress_bars():
+    """Importing tqdm's bar for notebooks warns there, as transformers does; pages show no bars."""
+    code = (
+        "import sys, warnings, ipykernel.zmqshell\n"
+        "sys.modules['ipywidgets'] = None\n"
+        "warnings.simplefilter('always', UserWarning)\n"
+        "import brainalign.parallel, tqdm.auto\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "IProgress" not in done.stderr

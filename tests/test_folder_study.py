@@ -249,7 +249,7 @@ def test_a_path_is_told_from_a_name(folder, inside):
     assert is_path(MINE) and is_path("my-study") and is_path(str(folder))
     assert is_path("./alice") and not is_path("alice") and not is_path("published")
     assert not is_path("no-such-folder")
-    with pytest.raises(InputError, match="known studies are .* and the path of a folder"):
+    with pytest.raises(InputError, match="known are .* and the path of a folder"):
         load_study("no-such-folder")
 
 

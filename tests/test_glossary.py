@@ -10,7 +10,7 @@ import pytest
 
 from brainalign.companion.notebooks import notebook_names
 from brainalign.companion.parameters import read_schema
-from brainalign.companion.reference import all_commands, arguments_of
+from brainalign.companion.site.reference import all_commands, arguments_of
 
 ROOT = Path(__file__).parents[1]
 GLOSSARY = ROOT / "book" / "reference" / "glossary.md"

@@ -59,6 +59,9 @@ def test_two_and_four_of_five_are_significant(published):
     assert (rows["above zero"] == 5).all()
     assert rows["p (sign test)"].tolist() == [2 / 32, 2 / 32]
     assert tables.numbers(published[1])["n_listeners"] == 5
+    # A p value above .05 and an interval that seems to start at 0 would not go together.
+    shown = tables.group_table(published[1])["95 % interval"]
+    assert rows["p (t over listeners)"].iloc[0] > 0.05 and shown[0].startswith("−0.00000")
 
 
 def test_listeners_are_the_units(simulated):

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from brainalign import comparison, languages, plots_languages, published_panels
+from brainalign.companion.exercises import read_exercises, verdict
+from brainalign.companion.notebooks import notebook_path, read_notebook
 from brainalign.errors import InputError
 
 
@@ -34,6 +36,18 @@ def test_lines_are_those_of_scipy(published_fits):
     assert (found.slope, found.r, found.p) == pytest.approx(
         (wanted.slope, wanted.rvalue, wanted.pvalue)
     )
+
+
+def test_wrong_parts_of_negative_slopes_are_refused(published_fits):
+    tables, fits = published_fits
+    names = {"tables": tables, "fits": fits, "np": np}
+    exercise = read_exercises(read_notebook(notebook_path("languages")).cells)[0]
+    exec(exercise.solution, names)
+    assert names["negative"] == pytest.approx(0.0174, abs=1e-4)
+    for wrong in (0, 0.06, -0.03, 1.7, 357, 1 - names["negative"], 1.5 * names["negative"]):
+        said = verdict(exercise.test, exercise.answers, names | {"negative": wrong})
+        assert said and "0.017" not in said, wrong
+    assert not verdict(exercise.test, exercise.answers, names)
 
 
 def test_what_was_not_printed_is_said_so(published_fits):

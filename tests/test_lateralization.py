@@ -16,7 +16,7 @@ from brainalign import (
     regions,
 )
 from brainalign.errors import InputError
-from brainalign.statistics import fit_line
+from brainalign.statistics import bootstrap_indices, fit_line
 from brainalign.study import hemispheres
 
 
@@ -195,6 +195,16 @@ def test_nulls_stand_beside_the_models(simulated):
     assert np.isnan(slope["random vectors"]) and rows.loc["random vectors", "n"] == 6
     known = lateralization.hemisphere_fits(simulated.table, "reliable voxels", 100, rng())["L-R"]
     assert slope["language models"] == pytest.approx(known.slope)
+
+
+def test_regions_planted_alike_may_leave_out_zero():
+    x, draws = np.arange(8.0), bootstrap_indices(8, 200, rng())
+    noise = np.tile([0.01, -0.01, -0.01, 0.01], 2)
+    flat, steep = (fit_line(x, slope * x + noise, draws) for slope in (0, 0.1))
+    held = lateralization_tables.alike_text({"A1": flat})
+    assert "Planted alike on both sides: A1." in held and "holds 0 in all of them" in held
+    both = lateralization_tables.alike_text({"A1": flat, "BA44": steep})
+    assert "sides: A1 and BA44." in both and "leaves out 0 in BA44." in both
 
 
 def test_tables(simulated):

@@ -8,6 +8,7 @@ from scipy import stats
 
 from brainalign import lessons, lessons_nulls, lessons_slopes, plots_lessons
 from brainalign import lessons_tables as lesson
+from brainalign.companion.parameters import read_schema, resolve
 from brainalign.errors import InputError
 from brainalign.fitting import load_responses
 from brainalign.lessons_brains import (
@@ -140,6 +141,14 @@ def test_only_the_usual_p_is_fooled_by_slowness(rng):
         assert 0.02 < found[0, test] < 0.09, test
 
 
+def test_p_of_exactly_the_level_is_found(monkeypatch, rng):
+    """With 199 permutations p has steps of .005: below .05 would be 4.5 % at most."""
+    p = np.arange(1, 201) / 200
+    monkeypatch.setattr(lessons_nulls, "pair_tests", lambda *how: {lessons_nulls.BLOCKS: p})
+    rates = lessons_nulls.false_positives([0], 200, 10, rng)
+    assert rates["rate"].iloc[0] == 0.05
+
+
 def test_quotients_of_a_perfect_model():
     true = np.linspace(0.1, 0.6, 60)
     found = lessons.divided(true, true, true * 0.9, n_bins=3)
@@ -261,6 +270,20 @@ def test_expected_difference_is_that_of_the_ceilings():
     table = lessons_slopes.slopes_table(sides()).set_index("brains")
     assert table.loc["weaker", "ceilings alone"] == pytest.approx(0.02)
     assert table.loc["weaker", "slope"] == pytest.approx(0.02)
+
+
+def test_choices_that_cannot_be_drawn_are_refused():
+    with pytest.raises(InputError, match="every factor is expected once"):
+        lessons_slopes.kinds([0.8, 0.6, 0.8])
+    schema = read_schema("pitfalls")
+    for name, wrong in [
+        ("slowness", []),
+        ("slowness", [1.0]),
+        ("slowness", [-0.5]),
+        ("n_models", 500),
+    ]:
+        with pytest.raises(InputError, match=name):
+            resolve(schema, {name: wrong}, "pitfalls")
 
 
 def test_kinds_of_brains():

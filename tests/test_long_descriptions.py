@@ -9,7 +9,7 @@ from tiny_study import tiny_study
 
 from brainalign import long_descriptions
 from brainalign.companion.descriptions import description_html
-from brainalign.companion.page_repairs import tie_descriptions
+from brainalign.companion.site.page_repairs import tie_descriptions
 from brainalign.long_descriptions import describe_maps, find_peaks, region_at
 
 
@@ -71,7 +71,7 @@ def test_slopes_are_described_where_they_are_drawn():
     slopes = xr.Dataset(
         {
             "slope": ("voxel", np.arange(n) / n),
-            "t": ("voxel", np.where(np.arange(n) % 2, 9.0, 1.0)),
+            "t": ("voxel", np.where(np.arange(n) % 2, 9.0, -9.0)),
         },
         attrs={"threshold": 5.0, "n": 4},
     )
@@ -79,7 +79,7 @@ def test_slopes_are_described_where_they_are_drawn():
     assert found.drawn["voxels drawn"].sum() == n // 2
     highest = (n - 1 if (n - 1) % 2 else n - 2) / n
     assert found.peaks["value"].max() == pytest.approx(highest)
-    assert "|t| > 5.00" in found.text
+    assert "; only voxels with t > 5.00" in found.text
 
 
 def test_the_website_ties_descriptions_to_the_picture_before_them(voxels):

@@ -125,11 +125,24 @@ def test_every_figure_is_shown_with_its_alt_text_and_a_caption(notebook):
     assert drawn == shown >= 2
 
 
+def test_has_a_main_table(notebook):
+    """A run leaves it as table.csv."""
+    calls = [
+        node
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "table"
+    ]
+    names = [ast.literal_eval(one) for call in calls for one in call.args[1:2]]
+    assert "table" in names
+
+
 def test_keeps_to_the_standard_outline(notebook):
     text = markdown(notebook)
     assert notebook.cells[0].source.startswith("# ") and notebook.cells[0].source.count("?") >= 1
     for words in ["**What you will learn**", "**Prerequisites.**", "**Run time.**"]:
         assert words in notebook.cells[0].source
+    assert re.search(r"^\*\*Time\.\*\* \w+ minutes to read\.$", notebook.cells[0].source, re.M)
     for heading in ["Published versus found here", "How far to trust this", "Try it", "Exercises"]:
         assert re.search(rf"^## .*{heading}", text, re.MULTILINE), heading
     if "models" in read_schema(notebook.name):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brainalign.companion import page_repairs
+from brainalign.companion.site import page_repairs
 
 PRELOAD = '<link rel="preload" as="font" type="font/woff2" crossorigin href="a.woff2" />'
 SCRIPT = 'mode = localStorage.getItem("mode") || "";'

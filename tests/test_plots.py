@@ -226,4 +226,6 @@ def test_wording():
     ]
     assert number(-0.00001, 3) == "0.000" and number(-0.0123, 3) == "−0.012"
     assert interval((0.01, 0.02)) == "0.0100 to 0.0200" and interval((np.nan, 1.0)) == "–"
+    assert interval((-4e-6, 0.0023)) == "−0.000004 to 0.0023"
+    assert interval((0.0, 0.02), 2) == "0.00 to 0.02" and interval((-1e-12, 1), 1) == "0.0 to 1.0"
     assert [short_name(n) for n in ("gpt2", "openai/gpt2", "/a/b/")] == ["gpt2", "gpt2", "b"]

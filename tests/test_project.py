@@ -22,7 +22,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each level may import from those below it and from itself.
 LEVELS = [
-    {"errors", "files", "archives", "parallel", "drift", "study", "words"},
+    {"errors", "files", "archives", "parallel", "drift", "study", "averages", "words"},
     {"models", "hub", "loading", "devices", "checkpoints", "regressors"},
     {"studies"},
     {"ridge", "activations", "alignment", "baselines", "states", "fitting"},
@@ -173,6 +173,15 @@ def test_imports_go_one_way(path):
     if own != "__init__":
         above = {name for name in _imports(path) if level(name) > level(own)}
         assert not above, f"{own} imports {sorted(above)}, which are above it"
+
+
+def test_only_the_book_needs_what_makes_the_website():
+    users = {
+        path.stem
+        for path in (PACKAGE / "companion").glob("*.py")
+        if "brainalign.companion.site" in path.read_text()
+    }
+    assert users == {"book"}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)

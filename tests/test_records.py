@@ -1,20 +1,24 @@
 """Pages and checklists that are filled from the records of executions."""
 
 import hashlib
+import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import kept_pages
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from mdit_py_plugins.deflist import deflist_plugin
 
-from brainalign.companion import checklists, record_pages, records
-from brainalign.companion.record_pages import in_bytes, in_minutes, runs_text
-from brainalign.companion.records import Book, Record, Weights, shown_study
-from brainalign.companion.run import Execution
+from brainalign.companion.availability import Lack
+from brainalign.companion.run import Execution, plan
+from brainalign.companion.site import checklists, record_pages, records
+from brainalign.companion.site.record_pages import in_bytes, in_minutes, runs_text
+from brainalign.companion.site.records import Book, Record, Weights, shown_study
 from brainalign.errors import InputError
 from brainalign.files import PACKAGE
 from brainalign.studies import study_names
@@ -49,7 +53,9 @@ def test_every_execution_has_a_row_with_its_numbers():
     soup = BeautifulSoup(runs_text(whole()), "html.parser")
     rows = soup.table.find_all("tr")
     cells = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
-    assert cells[0][:3] == ["page", "brain responses", "began (UTC)"]
+    assert cells[0][:3] == ["notebook", "brain responses", "began (UTC)"]
+    assert [row.th.a["href"] for row in rows[1:]] == ["executed/tiny.html"] * 2
+    assert [row[0] for row in cells[1:]] == ["tiny"] * 2
     assert [row[1] for row in cells[1:]] == ["published", "testbed"]
     assert [row[2] for row in cells[1:]] == ["2026-01-02 03:04"] * 2
     assert [row[3:6] for row in cells[1:]] == [["30.0", "0", "0"], ["90.0", "1", "1"]]
@@ -120,6 +126,36 @@ def test_a_local_folder_is_shown_by_its_last_part():
     assert shown_study("alice") == "alice"
 
 
+def test_a_local_path_is_in_nothing_that_is_published(tmp_path, monkeypatch):
+    folder = tmp_path / "my study"
+    folder.mkdir()
+    study, there = str(folder), "{}, '{}', {}/a, \\n{} and {}-2"
+    text = records.without_path(there.format(*[study] * 5), study)
+    assert text == f"my study, 'my study', my study/a, \\nmy study and {study}-2"
+    assert records.without_path(json.dumps({study: study}), study) == '{"my study": "my study"}'
+    for public in ("testbed", "", None):
+        assert records.without_path("the testbed", public) == "the testbed"
+    monkeypatch.chdir(tmp_path)
+    assert records.without_path("../a ./my study", "./my study") == "../a my study"
+    assert records.without_path("a. b./ ..", ".") == "a. b./ .."
+
+    output = nbformat.v4.new_output("display_data", {"text/html": study, "image/png": "a/b"})
+    printed = nbformat.v4.new_output("stream", text=study)
+    cell = nbformat.v4.new_code_cell(f"study = {study!r}", outputs=[output, printed])
+    before = nbformat.v4.new_notebook(cells=[cell])
+    after = records.notebook_without_path(before, study)
+    assert study not in nbformat.writes(after) and study in nbformat.writes(before)
+    assert after.cells[0].outputs[0].data == {"text/html": "my study", "image/png": "a/b"}
+
+
+def test_what_is_left_out_is_named_without_its_path(tmp_path):
+    study = str(tmp_path / "my-study")
+    lack = Lack(f"images of all listeners in {study}", f"brainalign fetch {study} --subjects all")
+    text = runs_text(whole(left_out=((execution(study=study), [lack]),)))
+    assert "- tiny (my-study): not on this machine: images of all listeners in my-study" in text
+    assert str(tmp_path) not in text
+
+
 def test_pages_are_read_from_the_cache(tmp_path, monkeypatch):
     pages = kept_pages.make_book(tmp_path, monkeypatch)
     pages["tiny"].append(pages["tiny"][0])  # as a variant that is also a part of the page
@@ -127,6 +163,42 @@ def test_pages_are_read_from_the_cache(tmp_path, monkeypatch):
     assert [one.study for one in book.records] == ["published", "testbed"]
     assert book.records[0].title == "Does it grow?"
     assert book.left_out == ()
+
+
+def test_models_are_those_that_were_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path))
+    noted = {"model": "nano-opt-32x2", "key": "gone", "study": {}, "settings": {}}
+    for name, changes, wanted in [
+        ("individuals", {"scores": [noted]}, {"nano-opt-32x2"}),
+        ("pitfalls", {"models": ["nano-gpt2-8x2", "nano-opt-32x2"]}, {"nano-gpt2-8x2"}),
+        ("attribution", {"models": ["nano-gpt2-8x2"]}, {"nano-gpt2-8x2", "nano-qwen2-48x3"}),
+    ]:
+        execution = plan(name, {"study": "testbed"})
+        kept_pages.keep(execution, **changes)
+        found = records.read_record(execution).models
+        assert wanted <= set(found) and len(found) <= 2, name
+
+
+def test_what_pages_are_read_from_is_noted_once(tmp_path, monkeypatch):
+    pages = kept_pages.make_book(tmp_path, monkeypatch)
+    noted = records.note_sources(tmp_path, pages)
+    first, written = noted.read_text(), noted.stat().st_mtime_ns
+    assert set(json.loads(first)["executions"]) == {one.name for one in pages["tiny"]}
+    records.note_sources(tmp_path, pages)
+    assert noted.stat().st_mtime_ns == written
+    kept_pages.keep(pages["tiny"][0], seconds=91.0)
+    records.note_sources(tmp_path, pages)
+    assert noted.read_text() != first
+
+
+def test_files_at_hand_are_noted(tmp_path, monkeypatch):
+    pages = kept_pages.make_book(tmp_path, monkeypatch)
+    path = tmp_path / "words.csv"
+    path.write_text("word\n")
+    file = SimpleNamespace(path="words.csv")
+    monkeypatch.setattr(records, "files_at_hand", lambda study: [(file, path)])
+    noted = json.loads(records.note_sources(tmp_path, pages).read_text())
+    assert noted["files"] == {study: {"words.csv": 5} for study in ("published", "testbed")}
 
 
 def test_a_score_says_how_it_was_made(tmp_path, monkeypatch):
@@ -162,13 +234,20 @@ def test_every_item_has_an_answer_and_no_template_is_left(name):
     assert not re.search(r"\$[a-z_]+", text)
 
 
+def test_variants_stand_behind_what_is_usual():
+    windows = [{"window": one} for one in (64, 32, 64, None)]
+    text = checklists._varied(windows, lambda entry: str(entry["window"]))
+    assert text == "64 (variants: 32; None)"
+    assert checklists._varied(windows[:1], lambda entry: "all") == "all"
+
+
 def test_known_answers():
     text = checklists.checklist_text(whole(), "cobidas")
     assert "9 runs, each in turn the test run" in text
     assert "16 from $10^{2}$ to $10^{7}$, one for all voxels" in text
     assert ": `testbed`: 10 at the start and 5 at the end" in text
     assert "`seed`: 0." in text and "`n_boot`: 1000" in text
-    assert "`published`: No page reads scores" in text
+    assert "`published`: Not fitted here." in text
     assert "2 executions, 2 minutes together; the longest took 90 seconds." in text
 
 
@@ -212,6 +291,25 @@ def test_a_change_of_the_records_changes_the_answer(change, wanted):
     changed = record(**{"scores": [kept_pages.score()], "models": ["m"]} | change)
     after = checklists.checklist_text(Book((first, changed)), "cobidas")
     assert wanted not in before and wanted in after
+
+
+def test_weights_of_other_people_are_told_apart():
+    names = ["minilm", "nano-gpt2-8x2"]
+    both = whole(
+        weights=(
+            Weights(("minilm",), "minilm/model.safetensors", 9, "ab"),
+            *records.weights(names[1:]),
+        )
+    )
+    text = checklists.checklist_text(both, "neurips")
+    assert "its 1 files of weights" in text and "MiniLM" not in text
+    one = replace(both, records=(record(models=names),))
+    text = checklists.checklist_text(one, "neurips")
+    assert "wang2020minilm" in text and "Apache 2.0" in text
+    hub = replace(both, hub={"gpt2": "openai-community/gpt2, revision 1"})
+    assert "licences stated there: openai-community/gpt2" in checklists.checklist_text(
+        hub, "neurips"
+    )
 
 
 def test_every_study_has_an_answer_of_its_own():

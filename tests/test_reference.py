@@ -11,10 +11,11 @@ import yaml
 import brainalign
 from brainalign import cli
 from brainalign.arguments import build_parser
-from brainalign.companion import WorkError, book, docstrings, reference, reference_api
-from brainalign.companion import reference_entries as entries
+from brainalign.companion import WorkError, book
 from brainalign.companion.notebooks import notebook_names
 from brainalign.companion.parameters import read_schema, to_source
+from brainalign.companion.site import docstrings, reference, reference_api
+from brainalign.companion.site import reference_entries as entries
 from brainalign.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +27,7 @@ LONGEST_PAGE = 80_000
 KEPT = {"brainalign.parallel.progress", "brainalign.attribution.gradients.collect"}
 #: Arguments that are objects of nbformat or Sphinx, as their functions' sentences say.
 OF_OTHER_LIBRARIES = {"app", "cell", "config", "doctree", "environment", "exception", "notebook"}
-INTERNAL = {"BRAINALIGN_CHANGED", "BRAINALIGN_FIGURES", "BRAINALIGN_OUTPUT"}
+INTERNAL = {"BRAINALIGN_CHANGED", "BRAINALIGN_OUTPUT"}
 
 SMALL = '''"""A module.
 

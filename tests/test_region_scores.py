@@ -254,7 +254,12 @@ def test_null_figure_and_sentences():
     assert "2 brains" in plots_regions.null_alt(rates, 2)
     numbers = region_tables.null_numbers(rates)
     assert {"null_coverage_jackknife_both", "false_positives_t_test_voxels"} <= set(numbers)
+    shown = region_tables.null_table(rates)
+    assert len(shown) == 7 and (shown["regions × brains"] == rates["cells"]).all()
     assert region_tables.null_text(rates).startswith("The default intervals cover 0 in")
+    words = {0.98: "more often than they need to", 0.95: "as often as", 0.92: "nearly", 0: "less"}
+    for coverage, expected in words.items():
+        assert f", {expected}" in region_tables.null_text(rates.assign(coverage=coverage))
 
 
 def test_voxel_tests_need_models():

@@ -294,7 +294,7 @@ def test_dry_run(files, server, tmp_path):
 
 
 def test_fetch_needs_a_study(monkeypatch):
-    with pytest.raises(InputError, match="Unknown study 'wonderland'; known studies are testbed,"):
+    with pytest.raises(InputError, match="Unknown study 'wonderland'; known are testbed,"):
         fetch("wonderland")
     with pytest.raises(
         InputError, match="Study './mine' is a folder of your own; nothing is fetch"

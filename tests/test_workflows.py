@@ -1,5 +1,6 @@
 """Workflows of GitHub: linted, with few rights, pinned, and calling what exists."""
 
+import itertools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ LINTER = ROOT / "tests" / "browser" / "lint_workflows.mjs"
 PUBLISH = ROOT / ".github" / "publish.sh"
 # The linter's build is older than this context, which holds the repository's variables.
 KNOWN = ('undefined variable "vars".',)
+SOMEBODY = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
 PINNED = re.compile(r"[\w-]+/[\w./-]+@(v\d+|[0-9a-f]{40})")
 
 
@@ -119,6 +121,12 @@ def test_targets_of_make_exist(workflow):
             assert shlex.split(line)[1] in targets, line
 
 
+def test_the_built_book_is_opened_in_a_browser():
+    lines = commands(yaml.safe_load((FOLDER / "book.yml").read_text()))
+    made = [shlex.split(line)[1] for line in lines if line.startswith("make ")]
+    assert made == ["browser", "book", "check"]
+
+
 def test_commands_of_brainalign_can_be_called():
     found = [line for path in WORKFLOWS for line in commands(yaml.safe_load(path.read_text()))]
     called = [line.split("brainalign ", 1)[1] for line in found if "/brainalign " in line]
@@ -163,14 +171,17 @@ def clone(tmp_path, monkeypatch):
     """A clone of a repository without a website, and a website."""
     if not shutil.which("git"):
         pytest.skip("git is not installed")
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "Somebody")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.org")
+    # Nobody is known to git, as on the machines of GitHub.
+    for who, what in itertools.product(("AUTHOR", "COMMITTER"), ("NAME", "EMAIL")):
+        monkeypatch.delenv(f"GIT_{who}_{what}", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    (tmp_path / "gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
     git("init", "--quiet", "--bare", "origin", cwd=tmp_path)
     git("clone", "--quiet", "origin", "clone", cwd=tmp_path)
     (tmp_path / "clone" / "README").write_text("read me")
     git("add", "README", cwd=tmp_path / "clone")
-    git("commit", "--quiet", "--message", "First", cwd=tmp_path / "clone")
+    git(*SOMEBODY, "commit", "--quiet", "--message", "First", cwd=tmp_path / "clone")
     git("push", "--quiet", "origin", "HEAD", cwd=tmp_path / "clone")
     site(tmp_path, "one")
     return tmp_path / "clone"
@@ -227,6 +238,26 @@ def test_a_preview_is_removed_alone(clone):
     assert publish(clone, "--remove", "preview/pr-3").returncode == 0
     assert set(published(clone)) == {".nojekyll", "index.html", "preview/pr-4/index.html"}
     assert "nothing has changed" in publish(clone, "--remove", "preview/pr-3").stdout
+
+
+def test_another_preview_may_come_first(clone, tmp_path):
+    publish(clone, "../site")
+    # A push finds what another clone has just pushed.
+    git("clone", "--quiet", "--branch", "gh-pages", "origin", "other", cwd=tmp_path)
+    first = tmp_path / "other" / "preview" / "pr-8"
+    first.mkdir(parents=True)
+    (first / "index.html").write_text("first")
+    git("add", ".", cwd=tmp_path / "other")
+    git(*SOMEBODY, "commit", "--quiet", "--message", "Preview", cwd=tmp_path / "other")
+    hook = clone / ".git" / "hooks" / "post-commit"
+    hook.write_text(
+        f"#!/bin/sh\nrm -f {hook}\nunset GIT_DIR GIT_INDEX_FILE\n"
+        f"git -C {tmp_path / 'other'} push --quiet origin gh-pages\n"
+    )
+    hook.chmod(0o755)
+    done = publish(clone, "../site", "preview/pr-9")
+    assert not hook.exists() and done.returncode == 0, done.stderr
+    assert {"preview/pr-8/index.html", "preview/pr-9/index.html"} < set(published(clone))
 
 
 def test_only_folders_of_previews_are_touched(clone):

@@ -112,8 +112,8 @@ def model_lack(name: str) -> Lack | None:
     return Lack(f"{what} {base}", models.fetch_command(base))
 
 
-def model_names(execution: "Execution") -> list[str]:
-    """Language models and baselines that an execution will ask for."""
+def model_names(execution: "Execution", named: bool = False) -> list[str]:
+    """Language models and baselines that an execution will ask for; or only those it names."""
     from brainalign.scores import chosen_models
 
     schema = read_schema(execution.notebook, execution.path)
@@ -122,7 +122,7 @@ def model_names(execution: "Execution") -> list[str]:
         value = execution.parameters[name]
         if "ModelName" not in parameter.type:
             continue
-        if value is not None or name == "models":
+        if value is not None or (name == "models" and not named):
             value = [value] if isinstance(value, str) else value
             names += chosen_models(execution.parameters["study"], value)
     return list(dict.fromkeys(names))
@@ -142,7 +142,9 @@ def lacks(execution: "Execution") -> list[Lack]:
 
 
 def require(execution: "Execution") -> None:
-    """Refuse an execution that could only fail; models on the hub are fetched when they are used.
+    """Refuse an execution that could only fail.
+
+    Models on the hub are fetched when they are used, unless `HF_HUB_OFFLINE` is set.
 
     Raises
     ------
@@ -150,9 +152,16 @@ def require(execution: "Execution") -> None:
         Naming what is missing and the command that fetches it.
     """
     for lack in lacks(execution):
-        if not lack.command.startswith(_HUB_COMMAND):
+        if not lack.command.startswith(_HUB_COMMAND) or _is_offline():
             verb = "prepare" if lack.command.startswith(_PREPARE) else "fetch"
             raise InputError(f"Not on this machine: {lack.what}; {verb} with `{lack.command}`.")
+
+
+def _is_offline() -> bool:
+    """Whether the hub is not to be asked."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
 
 
 def in_words(missing: Sequence[Lack]) -> str:

@@ -4,39 +4,32 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from brainalign.companion import (
-    WorkError,
-    cache,
-    citing,
-    gallery,
-    kernels,
-    reference,
-    slides,
-    takeaway,
-)
+from brainalign.companion import WorkError, cache, kernels
 from brainalign.companion.availability import in_words, lacks, note
 from brainalign.companion.compose import Part, compose
 from brainalign.companion.explorer import (
     Explorer,
+    check_scores,
     check_seconds,
     labels,
     plan_explorers,
     to_execute,
 )
-from brainalign.companion.explorer_section import section
 from brainalign.companion.notebooks import (
     book_root,
     notebook_names,
     notebook_path,
     page_settings,
     read_notebook,
-    suggestion,
     title,
 )
 from brainalign.companion.project import launch_links, read_project
 from brainalign.companion.run import Execution, plan
-from brainalign.companion.website import build
-from brainalign.errors import InputError
+from brainalign.companion.site import citing, gallery, reference, slides, takeaway
+from brainalign.companion.site.explorer_section import section
+from brainalign.companion.site.records import notebook_without_path, without_path
+from brainalign.companion.site.website import INDEX, build, is_current
+from brainalign.errors import InputError, suggestion
 from brainalign.files import atomic_path
 from brainalign.parallel import cpu_count, progress
 
@@ -215,11 +208,14 @@ def _part(execution: Execution) -> Part:
     import nbformat
 
     if missing := lacks(execution):
-        return Part(execution.parameters, read_notebook(execution.path), note(missing))
+        text = without_path(note(missing), execution.parameters.get("study"))
+        return Part(execution.parameters, read_notebook(execution.path), text)
     path = cache.page_folder(execution) / f"{execution.notebook}.ipynb"
     if not path.is_file():
         return Part(execution.parameters, read_notebook(execution.path), _not_yet(execution))
-    return Part(execution.parameters, nbformat.read(path, as_version=4))
+    notebook = nbformat.read(path, as_version=4)
+    study = execution.parameters.get("study")
+    return Part(execution.parameters, notebook_without_path(notebook, study))
 
 
 def _not_yet(execution: Execution) -> str:
@@ -294,7 +290,8 @@ def make_book(
     pathlib.Path
         The website's index.html.
     """
-    from brainalign.companion import crate, record_pages, records, speed, teach
+    from brainalign.companion import speed, teach
+    from brainalign.companion.site import crate, record_pages, records
 
     _check_known(only or [], "--only")
     pages = plan_pages(changes)
@@ -303,15 +300,18 @@ def make_book(
     # Afterwards, because pages leave the scores that their variants read.
     execute_stale(to_execute(explorers), jobs, only, say, labels(explorers))
     check_seconds(pages, explorers, only)
+    check_scores(pages, explorers, only)
     write_pages(pages, explorers)
     shown = {name: [*pages[name], *extra] for name, extra in to_execute(explorers).items()}
-    kept = records.read_book(pages | shown)
-    record_pages.write_pages(book_root(), kept)
     citing.write_page(book_root())
     reference.write_reference(book_root(), pages_listed())
     teach.write_chapters(list(pages))
     # After the notebooks, so that they do not disturb a benchmark.
     speed.write_page(book_root(), say, measure=only is None)
-    index = build(book_root())
-    crate.write(book_root(), kept)
-    return index
+    records.note_sources(book_root(), pages | shown)
+    if not (is_current(book_root()) and crate.is_there(book_root())):
+        kept = records.read_book(pages | shown)
+        record_pages.write_pages(book_root(), kept)
+        build(book_root())
+        crate.write(book_root(), kept)
+    return book_root() / INDEX

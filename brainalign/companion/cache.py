@@ -151,7 +151,15 @@ def _data(execution: Execution, modules: Iterable[str]) -> dict[str, str]:
 
 def read_scores(folder: Path) -> list[dict]:
     """What a run noted of the scores it read, each once."""
-    path = folder / "scores.jsonl"
+    return _noted(folder / "scores.jsonl")
+
+
+def read_models(folder: Path) -> list[str]:
+    """Language models and baselines whose activations a run read, sorted."""
+    return sorted(line["model"] for line in _noted(folder / "models.jsonl"))
+
+
+def _noted(path: Path) -> list[dict]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [json.loads(line) for line in dict.fromkeys(lines) if line.strip()]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from brainalign.companion.run import check_writable
+from brainalign.companion.targets import check_file
 from brainalign.errors import InputError
 from brainalign.files import atomic_path
 
@@ -122,6 +122,8 @@ def read_run(folder: Path) -> Run:
     for name in ("notebook", "parameters"):
         if name not in provenance:
             raise InputError(f"Run folder {str(folder)!r}: provenance.json names no {name}.")
+    if not isinstance(provenance["parameters"], dict):
+        raise InputError(f"Run folder {str(folder)!r}: its parameters are no names with values.")
     table = None
     if (path := folder / "table.csv").is_file():
         try:
@@ -131,7 +133,10 @@ def read_run(folder: Path) -> Run:
     figures: dict[str, dict[str, bytes]] = {}
     for path in sorted((folder / "figures").glob("*")):
         if path.suffix in (".png", ".svg", ".txt"):
-            figures.setdefault(path.stem, {})[path.suffix[1:]] = path.read_bytes()
+            content = figures.setdefault(path.stem, {})
+            content[path.suffix[1:]] = path.read_bytes()
+            if path.suffix == ".png" and not _is_picture(content["png"]):
+                raise InputError(f"Run folder {str(folder)!r}: {path.name} is no whole picture.")
     return Run(str(folder), provenance, _read_json(folder, _NEEDED[1]), table, figures)
 
 
@@ -241,6 +246,106 @@ def _by_key(table: "pd.DataFrame", keys: list[str]) -> dict[tuple, dict]:
     return {tuple("" if row[key] != row[key] else row[key] for key in keys): row for row in records}
 
 
+def _is_picture(content: bytes) -> bool:
+    """Whether a PNG can be read to its end."""
+    import io
+
+    from matplotlib.image import imread
+
+    try:
+        imread(io.BytesIO(content), format="png")
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
+
+
+class ScoreChanges(NamedTuple):
+    """Brain scores that two runs read.
+
+    Attributes
+    ----------
+    n_same : int
+        Scores that both read.
+    refitted : dict of str to list of str
+        Study to models of which both read scores, but not the same ones.
+    settings : dict of str to dict of str to tuple
+        Study to the settings that differ there, each with its values in both as texts.
+    only_first, only_second : list of str
+        "MODEL on STUDY", of which one run read scores.
+    """
+
+    n_same: int
+    refitted: dict[str, list[str]]
+    settings: dict[str, dict[str, tuple[str, str]]]
+    only_first: list[str]
+    only_second: list[str]
+
+
+def score_changes(first: Mapping[str, str], second: Mapping[str, str]) -> ScoreChanges:
+    """Tell scores that both runs read from those that were fitted in another way.
+
+    Parameters
+    ----------
+    first, second
+        "MODEL on STUDY {options} {settings}" to the key of these scores, as in provenance.json.
+
+    Returns
+    -------
+    ScoreChanges
+    """
+    sides = [{(_whose(name), key): name for name, key in one.items()} for one in (first, second)]
+    same, *single = split_names(*sides)
+    names = [{} for _ in sides]
+    for side, keys, found in zip(sides, single, names, strict=True):
+        for key in keys:
+            found.setdefault(key[0], []).append(_settings(side[key]))
+    both, *only = split_names(*names)
+    refitted: dict[str, list[str]] = {}
+    for name in both:
+        model, _, study = name.rpartition(" on ")
+        refitted.setdefault(study, []).append(model)
+    settings = {
+        study: _that_differ(*([x for m in models for x in one[f"{m} on {study}"]] for one in names))
+        for study, models in refitted.items()
+    }
+    return ScoreChanges(len(same), refitted, settings, *map(sorted, only))
+
+
+def _whose(score: str) -> str:
+    """Model and study of a score's name."""
+    return score.split(" {")[0]
+
+
+def _settings(score: str) -> dict[str, str]:
+    """Options of the study and settings of the encoding in a score's name, as texts."""
+    found, text, decoder = {}, score.removeprefix(_whose(score)).lstrip(), json.JSONDecoder()
+    while text.startswith("{"):
+        try:
+            part, end = decoder.raw_decode(text)
+        except ValueError:
+            break
+        text = text[end:].lstrip()
+        for name, value in part.items():
+            inner = value if isinstance(value, dict) else {name: value}
+            found |= {
+                key: one if isinstance(one, str) else json.dumps(one) for key, one in inner.items()
+            }
+    return found
+
+
+def _that_differ(first: Sequence[Mapping], second: Sequence[Mapping]) -> dict[str, tuple[str, str]]:
+    """Settings whose values are not the same on both sides."""
+    names = dict.fromkeys(name for one in [*first, *second] for name in one)
+    values = {
+        name: tuple(
+            " and ".join(dict.fromkeys(one.get(name, "not stated") for one in side))
+            for side in (first, second)
+        )
+        for name in names
+    }
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
 def pixels_that_differ(first: bytes, second: bytes) -> float | None:
     """Part of the pixels of two PNG pictures that differ in any colour; None for other sizes."""
     import io
@@ -270,13 +375,12 @@ def compare(first: Path, second: Path, target: Path) -> Path:
     Raises
     ------
     InputError
-        For a folder that no run left, or a target that cannot be written.
+        For a folder that no run left, a target that cannot be written, or one that is there and is
+        no page.
     """
     from brainalign.companion.compare_page import page
 
-    if target.is_dir():
-        raise InputError(f"Output {str(target)!r} is a folder; the name of a file is expected.")
-    check_writable(target.parent)
+    check_file(target, ".html")
     content = page(read_run(first), read_run(second))
     with atomic_path(target) as temporary:
         temporary.write_text(content, encoding="utf-8")

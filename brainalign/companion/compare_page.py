@@ -10,6 +10,7 @@ from brainalign.companion.compare import (
     Run,
     changes,
     pixels_that_differ,
+    score_changes,
     split_names,
     table_changes,
 )
@@ -140,29 +141,53 @@ def _run_section(runs: Sequence[Run]) -> str:
         "notebook": "the notebook's file",
         "code": "modules of brainalign",
         "data": "data",
-        "scores": "brain scores that were read",
     }.items():
         text += _dependency(part, what, records)
-    return text
+    return text + _scores(records)
 
 
 def _dependency(part: str, what: str, records: Sequence[Mapping]) -> str:
-    """One paragraph on code, data or scores that are not the same in both runs."""
+    """One paragraph on code or data that are not the same in both runs."""
     found = [(record.get("dependencies") or {}).get(part) for record in records]
     if found[0] == found[1]:
         return ""
     if not all(isinstance(one, dict) for one in found):
         return _paragraph(f"Not the same in both: {what}.")
     shared, first, second = split_names(*found)
-    changed = sorted({name.split(" {")[0] for name in shared if found[0][name] != found[1][name]})
+    changed = [name for name in shared if found[0][name] != found[1][name]]
     lists = [(changed, "Changed"), (first, "Used by A only"), (second, "Used by B only")]
-    sentences = []
-    for names, how in lists:
-        names = sorted({name.split(" {")[0] for name in names})
+    said = [f"{how}, {what}: {_some(sorted(names))}." for names, how in lists if names]
+    return _paragraph(" ".join(said)) if said else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first dozen of a list, and how many there are beyond."""
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _scores(records: Sequence[Mapping]) -> str:
+    """One paragraph on brain scores that are not the same in both runs."""
+    found = [(record.get("dependencies") or {}).get("scores") or {} for record in records]
+    if found[0] == found[1]:
+        return ""
+    if not all(isinstance(one, dict) for one in found):
+        return _paragraph("Not the same in both: brain scores that were read.")
+    apart = score_changes(*found)
+    same = (
+        "one and the same brain score"
+        if apart.n_same == 1
+        else f"the same {apart.n_same} brain scores"
+    )
+    said = [f"Both read {same}."] if apart.n_same else []
+    for study, models in apart.refitted.items():
+        which = f"{len(models)} models" if len(models) > 1 else f"model {models[0]}"
+        how = [f"{name} ({a} in A, {b} in B)" for name, (a, b) in apart.settings[study].items()]
+        what = f"with other settings: {', '.join(how)}" if how else "to other data or by other code"
+        said.append(f"The same {which} on {study}, fitted {what}.")
+    for names, letter in ((apart.only_first, "A"), (apart.only_second, "B")):
         if names:
-            more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-            sentences.append(f"{how}, {what}: {', '.join(names[:12])}{more}.")
-    return _paragraph(" ".join(sentences)) if sentences else ""
+            said.append(f"Used by {letter} only, brain scores that were read: {_some(names)}.")
+    return _paragraph(" ".join(said)) if said else ""
 
 
 def _value(value: object) -> str:

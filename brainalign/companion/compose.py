@@ -3,7 +3,8 @@
 The first part is whole; the later ones leave out cells tagged `once` (title, introduction). Cells
 tagged `once` at the notebook's end (an exercise) close the page and come from the last execution,
 so that every output stands under the heading of the data that it was computed from. A part whose
-data are not at hand is a note under its heading.
+data are not at hand is a note under its heading. Code that an earlier part has shown is folded away
+in later ones.
 """
 
 import copy
@@ -17,8 +18,8 @@ from brainalign.companion.notebooks import has_tag
 EXPLORED = "explored"
 _HEADING = re.compile(r"^#{1,5} ")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
-# What unfolds a solution, and folds it away.
-_PROMPTS = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+# Longest name of a table in the line that unfolds it.
+_LONGEST_NAME = 100
 _LABEL = re.compile(r"^\([^\s()]+\)=[ \t]*\n?", re.MULTILINE)
 
 # What is shown of every source of brain responses: heading, kind and text of the box below it.
@@ -63,6 +64,8 @@ _SOURCES = {
     ),
 }
 
+# What changes nothing in published values, which were made with the paper's rules.
+_OF_OUR_OWN = ("layer_rule", "hemispheres", "brain_seed", "asymmetry")
 
 # Of Le Petit Prince: the language and its listeners in the corpus.
 _LISTENERS = {
@@ -93,13 +96,15 @@ class Part(NamedTuple):
     takeaway: str = ""
 
 
-def source_text(parameters: Mapping) -> tuple[str, str]:
+def source_text(parameters: Mapping, brief: bool = False) -> tuple[str, str]:
     """Heading and box that say whose brain responses a part of a page shows.
 
     Parameters
     ----------
     parameters
         Resolved; `study` names the source.
+    brief
+        Without a word on parameters, where none are shown.
 
     Returns
     -------
@@ -113,6 +118,12 @@ def source_text(parameters: Mapping) -> tuple[str, str]:
         heading, kind, name, text = _petit_prince(study, parameters)
     elif study in _SOURCES:
         heading, kind, name, text = _SOURCES[study]
+        idle = [f"`{one}`" for one in _OF_OUR_OWN if one in parameters]
+        if idle and study == "published" and not brief:
+            text += (
+                " They were made with the paper's rules; without effect on them, whatever their "
+                f"values here: {', '.join(idle)}."
+            )
     else:
         heading, kind, name, text = _own_study(study)
     return heading, f":::{{admonition}} {name}\n:class: {kind}\n{text}\n:::"
@@ -201,8 +212,51 @@ def _without_labels(cell, suffix: str) -> None:
         figure["name"] = f"{figure['name']}-{suffix}"
 
 
-def _is_solution(cell) -> bool:
-    return has_tag(cell, "solution")
+def _folded(cell) -> str:
+    """What a cell folds away, in words; empty where it folds nothing."""
+    if has_tag(cell, "solution"):
+        return "the solution"
+    caption = next(filter(None, map(_table_caption, cell.get("outputs", []))), "")
+    if caption and (has_tag(cell, "hide-output") or has_tag(cell, "hide-cell")):
+        return f"the table: {_beginning(caption)}"
+    return "the code" if has_tag(cell, "hide-input") else ""
+
+
+def _table_caption(output) -> str:
+    """Caption of a table, which stands in for it as its text."""
+    data = output.get("data", {})
+    return data.get("text/plain", "") if "<table" in data.get("text/html", "") else ""
+
+
+def _beginning(text: str) -> str:
+    """As many whole sentences as a line of a fold has room for, one at least; no full stop."""
+    first, *others = re.split(r"(?<=[.?!]) (?=[A-Z0-9])", text)
+    for sentence in others:
+        if len(first) + len(sentence) >= _LONGEST_NAME:
+            break
+        first += f" {sentence}"
+    return first.rstrip(".")
+
+
+def _is_code(cell) -> bool:
+    return cell.cell_type == "code"
+
+
+def _name_folds(cell) -> None:
+    """Say in words what is folded, in the line that unfolds it."""
+    if what := _folded(cell):
+        prompts = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
+        cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **prompts}
+
+
+def _fold_code(cell) -> None:
+    """Fold the code of a cell; with a table that is folded, too, under one line."""
+    tags = list(cell.metadata.get("tags", []))
+    if "hide-output" in tags:
+        tags[tags.index("hide-output")] = "hide-cell"
+    elif "hide-cell" not in tags:
+        tags.append("hide-input")
+    cell.metadata["tags"] = tags
 
 
 def split_images(cell) -> list:
@@ -263,14 +317,21 @@ def compose(parts: Sequence[Part], footer: str = "", explorer: Sequence = ()):
     cells = [copy.deepcopy(cell) for cell in split_once(first.notebook.cells)[0]]
     if footer:
         cells.append(nbformat.from_dict(_markdown(footer)))
+    known: set[str] = set()
     for part in parts:
-        cells += _part_cells(part, several=len(parts) > 1, again=part is not first)
+        here = _part_cells(part, several=len(parts) > 1, again=part is not first)
+        code = [cell for cell in here if _is_code(cell)]
+        for cell in code:
+            if cell.source in known or (known and has_tag(cell, "parameters")):
+                _fold_code(cell)
+        known.update(cell.source for cell in code)
+        cells += here
     cells += [copy.deepcopy(cell) for cell in explorer]
     if executed:
         cells += [copy.deepcopy(cell) for cell in split_once(executed[-1].notebook.cells)[2]]
     cells = [piece for cell in cells for piece in split_images(nbformat.from_dict(cell))]
-    for cell in filter(_is_solution, cells):
-        cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **_PROMPTS}
+    for cell in filter(_is_code, cells):
+        _name_folds(cell)
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03d}"
     metadata = first.notebook.metadata

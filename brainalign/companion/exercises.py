@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainalign.errors import InputError
+from brainalign.errors import InputError, suggestion
 from brainalign.files import output_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -30,6 +30,8 @@ CHECKS = "checks.json"
 _KINDS = ("exercise", "solution", "check")
 _OPENING = re.compile(r"^(?P<fence>`{3,}|:{3,})\{exercise\}[ \t]*(?P<title>.*)$")
 _LABEL = re.compile(r"^:label:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
+# Checks take answers of two decimals, so that smaller numbers may pass for each other.
+_NEAR_ZERO = 0.015
 _REGION = re.compile(
     rf"^(?P<indent>[ \t]*){BEGIN}[ \t]*\n(?P<body>.*?)^[ \t]*{END}[ \t]*$",
     re.MULTILINE | re.DOTALL,
@@ -282,7 +284,7 @@ def check(label: str, names: Mapping[str, object] | None = None) -> None:
 
 def _find(label: str) -> tuple[str, list[str]]:
     """Check and answers of an exercise: beside the notebook, or else from the book's source."""
-    from brainalign.companion.notebooks import read_notebook, suggestion
+    from brainalign.companion.notebooks import read_notebook
     from brainalign.files import project_root
 
     beside, known = Path(CHECKS), {}
@@ -342,11 +344,11 @@ def try_wrong_answers(listed: Iterable[tuple], names: Mapping[str, object]) -> N
         if sentence := verdict(test, answers, names):
             raise ExerciseError(f"The solution of exercise {label!r} fails its check: {sentence}")
         _try_stub(label, source, test, answers, names)
-        for name in answers:
-            other = {**names, name: wrong(names[name])}
-            if not verdict(test, answers, other):
+        tried = [(name, value) for name in answers for value in wrong_ones(names[name])]
+        for name, value in tried:
+            if not verdict(test, answers, {**names, name: value}):
                 raise ExerciseError(
-                    f"The check of exercise {label!r} passes a wrong {name!r} ({other[name]!r})."
+                    f"The check of exercise {label!r} passes a wrong {name!r} ({value!r})."
                 )
 
 
@@ -369,6 +371,14 @@ def _left_out() -> set[str]:
     folder = output_folder()
     path = folder / LEFT_OUT if folder else None
     return set(json.loads(path.read_text(encoding="utf-8"))) if path and path.is_file() else set()
+
+
+def wrong_ones(value: object) -> list[object]:
+    """Wrong answers to try: one far away; of a number not near 0 also 0, and half as much again."""
+    found = [wrong(value)]
+    if isinstance(value, Real) and not isinstance(value, bool) and abs(value) > _NEAR_ZERO:
+        found += [0, 1.5 * value]
+    return found
 
 
 def wrong(value: object) -> object:

@@ -17,10 +17,10 @@ from typing import Any
 
 from brainalign.companion import WorkError, cache
 from brainalign.companion.availability import lacks
-from brainalign.companion.notebooks import has_tag, notebook_path, read_notebook, suggestion
+from brainalign.companion.notebooks import has_tag, notebook_path, read_notebook
 from brainalign.companion.parameters import read_schema, to_source
 from brainalign.companion.run import Execution, plan
-from brainalign.errors import InputError
+from brainalign.errors import InputError, suggestion
 
 TAG = "explore"
 # What the cheapest page of the book costs, in seconds of a processor like the one that the budgets
@@ -248,6 +248,43 @@ def labels(explorers: Mapping[str, Explorer]) -> dict[str, str]:
             if not variant.own:
                 found[variant.execution.name] = f"{explorer.notebook} ({text})"
     return found
+
+
+def check_scores(
+    pages: Mapping[str, Sequence[Execution]],
+    explorers: Mapping[str, Explorer],
+    only: Sequence[str] | None = None,
+) -> None:
+    """Refuse variants that read scores which no part of the book needs for itself.
+
+    Fits of a variant's own cost their time once; later executions find the scores kept, and no
+    budget of seconds sees them. Nothing is said before all parts of the book have been executed.
+
+    Parameters
+    ----------
+    pages, explorers, only
+        As for `check_seconds`.
+
+    Raises
+    ------
+    WorkError
+        With the first such variant and score.
+    """
+    parts = [part for part in itertools.chain(*pages.values()) if not lacks(part)]
+    if any(cache.recorded(cache.page_folder(part)) is None for part in parts):
+        return
+    known = {score["key"] for part in parts for score in cache.read_scores(cache.page_folder(part))}
+    grids = to_execute(explorers)
+    for name in grids if only is None else set(grids) & set(only):
+        for variant in grids[name]:
+            for score in cache.read_scores(cache.page_folder(variant)):
+                if score["key"] not in known:
+                    raise WorkError(
+                        f"Page {name}: a variant of its explorer, "
+                        f"{labels(explorers)[variant.name]}, reads scores of {score['model']} on "
+                        f"{score['study']['name']} that no page of the book has; variants choose "
+                        "among what pages have computed."
+                    )
 
 
 def check_seconds(

@@ -1,10 +1,8 @@
 """The notebooks of the project: where they are, what they ask, which pages they become."""
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 
-from brainalign.errors import InputError
+from brainalign.errors import InputError, suggestion
 from brainalign.files import project_root
 
 
@@ -23,14 +21,6 @@ def book_root() -> Path:
             "(a folder with _toc.yml and notebooks/)."
         )
     return root
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Half a sentence that lists the known names and points at the one most like `name`."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known are {', '.join(known) or 'none'}"
 
 
 def notebook_names() -> list[str]:

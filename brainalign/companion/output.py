@@ -23,8 +23,6 @@ from brainalign.errors import InputError
 from brainalign.files import atomic_path, output_folder
 
 CHANGED_VARIABLE = "BRAINALIGN_CHANGED"
-# Set to "no" where figures are wanted on the page only.
-FIGURES_VARIABLE = "BRAINALIGN_FIGURES"
 LEFT_OUT = "left_out.json"
 _NO_NETWORK = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
@@ -66,7 +64,7 @@ def show(fig, name: str, alt: str) -> None:
         metadata={"image/png": {"alt": alt, "width": width}},
         raw=True,
     )
-    if (folder := output_folder()) and os.environ.get(FIGURES_VARIABLE) != "no":
+    if folder := output_folder():
         _write(folder / "figures" / f"{name}.png", png)
         _write(folder / "figures" / f"{name}.svg", _image(fig, "svg"))
         _write(folder / "figures" / f"{name}.txt", f"{alt}\n".encode())
@@ -103,7 +101,7 @@ def show_page(page: str, name: str, title: str, ratio: float) -> None:
         f'style="width: 100%; aspect-ratio: {ratio:g}; border: 0"></iframe>'
     )
     display({"text/html": frame, "text/plain": title}, raw=True)
-    if (folder := output_folder()) and os.environ.get(FIGURES_VARIABLE) != "no":
+    if folder := output_folder():
         _write(folder / "figures" / f"{name}.html", page.encode())
 
 

@@ -20,15 +20,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from brainalign.companion.notebooks import (
-    notebook_path,
-    parameters_cell,
-    read_notebook,
-    suggestion,
-)
+from brainalign.companion.notebooks import notebook_path, parameters_cell, read_notebook
 from brainalign.companion.type_names import describe
 from brainalign.companion.yaml_files import parse_yaml, split_assignments
-from brainalign.errors import InputError
+from brainalign.errors import InputError, did_you_mean, suggestion
 
 __all__ = [
     "Annotated",
@@ -147,10 +142,30 @@ class Parameter:
             for detail in error.errors():
                 if isinstance(cause := detail.get("ctx", {}).get("error"), InputError):
                     raise InputError(f"Parameter {self.name}: {cause}") from error
+            given = json.dumps(value, default=str, ensure_ascii=False)
+            hint = did_you_mean(value, self._texts()) if isinstance(value, str) else ""
             raise InputError(
-                f"Parameter {self.name} is {json.dumps(value, default=str, ensure_ascii=False)}; "
-                f"{self.expected} is expected."
+                f"Parameter {self.name} is {given}; {hint}{self.expected} is expected"
+                f"{self._as_list(value)}."
             ) from error
+
+    def _texts(self) -> list[str]:
+        """Texts among which the type chooses."""
+        schema = self.adapter.json_schema()
+        parts = [*schema.get("anyOf", ()), schema]
+        values = [one for part in parts for one in [*part.get("enum", ()), part.get("const")]]
+        return [one for one in values if isinstance(one, str)]
+
+    def _as_list(self, value: object) -> str:
+        """Half a sentence that shows a text as the list which the type asks for."""
+        if not isinstance(value, str):
+            return ""
+        items = [one.strip() for one in value.split(",")]
+        try:
+            self.adapter.validate_json(json.dumps(items), strict=True)
+        except ValidationError:
+            return ""
+        return f", such as '{self.name}=[{', '.join(items)}]'"
 
 
 def _comments(source: str) -> dict[int, str]:

@@ -30,6 +30,8 @@ _ABSTRACT = (
 # Branch that GitHub Pages shows, and where on it notebooks with a page's parameters lie.
 PAGES_BRANCH = "gh-pages"
 PUBLISHED_NOTEBOOKS = "notebooks-with-parameters"
+# Folder on Binder that they are pulled into.
+_PULLED = "pages-of-the-book"
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,9 @@ def part_links(project: Project, notebook: str, slug: str, folder: str, binder: 
     links = []
     path = f"{PUBLISHED_NOTEBOOKS}/{notebook}-{slug}.ipynb"
     if project.github and binder:
-        name = project.github.rpartition("/")[2]
-        pull = {"repo": project.repository, "branch": PAGES_BRANCH}
-        pull["urlpath"] = f"lab/tree/{name}/{path}"
+        # A folder of its own: that of the repository's name may hold something else there.
+        pull = {"repo": project.repository, "branch": PAGES_BRANCH, "targetpath": _PULLED}
+        pull["urlpath"] = f"lab/tree/{_PULLED}/{path}"
         query = urlencode({"urlpath": f"git-pull?{urlencode(pull)}"})
         address = f"https://mybinder.org/v2/gh/{project.github}/{project.branch}?{query}"
         links.append(f"[on Binder]({address})")

@@ -58,7 +58,7 @@ def write(execution: "Execution", folder: Path, started: float, seconds: float) 
     execution
         What ran.
     folder
-        Where; its `modules.json`, `scores.jsonl` and `usage.json` are read.
+        Where; its `modules.json`, `models.jsonl`, `scores.jsonl` and `usage.json` are read.
     started
         Seconds since the epoch.
     seconds
@@ -80,6 +80,7 @@ def write(execution: "Execution", folder: Path, started: float, seconds: float) 
         "machine": machine(),
         "git": git_state(),
         "versions": parts["versions"],
+        "models": cache.read_models(folder),
         "scores": scores,
         "dependencies": parts,
     }

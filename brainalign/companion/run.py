@@ -5,13 +5,12 @@ kept in a log, and the parameters cell shows the values that were used.
 """
 
 import json
-import os
 import re
 import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,15 +27,20 @@ from brainalign.companion.kernels import manager_class
 from brainalign.companion.notebooks import has_tag, notebook_path, parameters_cell, read_notebook
 from brainalign.companion.output import CHANGED_VARIABLE, LEFT_OUT
 from brainalign.companion.parameters import changed, read_schema, resolve, rewrite_cell
+from brainalign.companion.targets import check_target, publish
 from brainalign.errors import InputError
 from brainalign.files import cache_folder, digest
 
-RESULTS = ("figures", "table.csv", "numbers.json", "provenance.json")
 _END_TAG = "brainalign-end"
 _NOT_FOR_PAGES = ("injected-parameters", "check", _END_TAG)
 _END_SOURCE = "import brainalign.companion.output as _output\n\n_output.write_modules()"
 # A Unix socket's path has about 100 bytes.
 _LONGEST_SOCKET_FOLDER = 80
+
+
+# What published values do not depend on: the paper's rules made them, and nothing is encoded for them.
+_NOT_FOR_PUBLISHED = ("layer_rule", "hemispheres", "brain_seed", "asymmetry", "baselines")
+_NOT_FOR_PUBLISHED += ("untrained_seeds", "study_options", "hrf", "alphas", "window")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,12 @@ class Execution:
     path: Path
     parameters: dict
     changed: dict
+
+    @property
+    def idle(self) -> list[str]:
+        """Those changed that change nothing, because the values are published ones."""
+        published = self.parameters.get("study") == "published"
+        return [name for name in self.changed if published and name in _NOT_FOR_PUBLISHED]
 
     @property
     def name(self) -> str:
@@ -152,7 +162,9 @@ def _run_cells(source, execution: Execution, folder: Path, log: IO[str], warm: b
     import nbformat
     import papermill
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    # asyncio reports what a cell raised while it was interrupted, after the command has ended.
+    for name in ("papermill", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     notebook = nbformat.from_dict(source)
     ending = end_source(read_exercises(notebook.cells)) + _END_SOURCE
     end = nbformat.v4.new_code_cell(ending, id="cell-end", metadata={"tags": [_END_TAG]})
@@ -277,63 +289,7 @@ def _page_outputs(outputs, count: int) -> list:
     return kept
 
 
-def check_target(target: Path) -> None:
-    """Refuse a folder whose own files a run would replace.
-
-    Raises
-    ------
-    InputError
-        If `target` is a file, or holds results that no run of brainalign left there.
-    """
-    check_writable(target)
-    taken = [name for name in RESULTS if (target / name).exists()]
-    if taken and "provenance.json" not in taken:
-        raise InputError(
-            f"Output folder {str(target)!r} holds {taken[0]!r}, which no run of brainalign left "
-            "there; name another folder with -o."
-        )
-
-
-def check_writable(folder: Path) -> None:
-    """Refuse an output folder that cannot be made or written to.
-
-    Raises
-    ------
-    InputError
-        If it lies below a file, or below a folder that is not writable.
-    """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise InputError(f"Output folder {str(folder)!r}: {str(existing)!r} is a file.")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"Output folder {str(folder)!r}: {str(existing)!r} is not writable.")
-
-
-def publish(source: Path, target: Path) -> None:
-    """Move a finished run's files into the target folder, in place of an earlier run's.
-
-    Parameters
-    ----------
-    source
-        Folder on the same file system; empty afterwards.
-    target
-        Made where it does not exist; files that are not results stay.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    for name in sorted({*RESULTS, *os.listdir(source)}):
-        new, old = source / name, target / name
-        if old.is_dir():
-            # A folder cannot be replaced in one step: out of the way first, then deleted.
-            aside = source / f".old-{name}"
-            os.replace(old, aside)
-        elif old.exists() and not new.exists():
-            old.unlink()
-        if new.exists():
-            os.replace(new, old)
-    shutil.rmtree(source)
-
-
-def run_to(execution: Execution, target: Path) -> None:
+def run_to(execution: Execution, target: Path, say: Callable[[str], object] | None = None) -> None:
     """Execute a notebook and leave everything in a folder, or nothing if it fails.
 
     Parameters
@@ -342,6 +298,9 @@ def run_to(execution: Execution, target: Path) -> None:
         What to run.
     target
         Gets NOTEBOOK.ipynb, NOTEBOOK.html, figures/, table.csv, numbers.json, provenance.json.
+    say
+        Takes one line, once everything is checked and before the notebook is executed, and one more
+        where parameters were changed that change nothing.
 
     Raises
     ------
@@ -353,15 +312,19 @@ def run_to(execution: Execution, target: Path) -> None:
     from brainalign.companion.webpage import write_webpage
 
     target = target.expanduser().resolve()
-    check_target(target)
+    check_target(target, execution.notebook)
     require(execution)
+    if say and (idle := execution.idle):
+        say(f"With study=published this changes nothing: {', '.join(idle)}")
+    if say:
+        say(f"Executing {execution.notebook}; log: {execution.log}")
     beside = next(path for path in target.parents if path.exists())
     folder = Path(tempfile.mkdtemp(prefix=".brainalign-", dir=beside))
     try:
         execute(execution, folder)
         write_webpage(folder / f"{execution.notebook}.ipynb")
         (folder / "figures").mkdir(exist_ok=True)
-        for unseen in ("modules.json", "scores.jsonl", "usage.json"):
+        for unseen in ("modules.json", "models.jsonl", "scores.jsonl", "usage.json"):
             (folder / unseen).unlink(missing_ok=True)
         publish(folder, target)
     finally:

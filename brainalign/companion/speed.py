@@ -21,6 +21,7 @@ PAGE, GENERATED = Path("book/speed.md"), Path("book/executed/speed.md")
 _FIGURE = "speed_growth.png"
 _SCRIPT = Path("benchmarks/run.py")
 _MEASURED = ("activations", "attribution", "loading", "regressors", "ridge", "states")
+_DRAWN_BY = ("companion/output", "companion/speed", "look", "plots_speed", "wording")
 _SAMPLED, _EXACT = "brainalign, sampled search", "brainalign, exact"
 _NOT_MEASURED = (
     "## Measured here\n\nNo benchmark has run on this machine yet. The quick one takes a minute:\n\n"
@@ -90,7 +91,7 @@ def write_page(root: Path, say=print, measure: bool = True) -> Path | None:
             return target
         say("speed: no benchmark has run here; the quick one takes a minute")
         _run_quick(root)
-    mark = f"% {digest([file_sha256(path), file_sha256(__file__), code_digest()])}\n"
+    mark = f"% {digest([file_sha256(path), source_digest(_DRAWN_BY), code_digest()])}\n"
     if target.is_file() and target.read_text(encoding="utf-8").startswith(mark):
         return target
     results = json.loads(path.read_text(encoding="utf-8"))
@@ -230,4 +231,5 @@ def _growth_table(rows: Sequence[dict]) -> pd.DataFrame:
     }
     found = pd.DataFrame([row for row in rows if row["part"] == "growth"])
     found["who"] = found["who"].str.removeprefix("brainalign, ")
+    found["who"] = found["who"].str.replace(r"^1 (\w+)s$", r"1 \1", regex=True)
     return found.reindex(columns=list(names)).rename(columns=names)

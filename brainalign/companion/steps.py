@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainalign.companion.run import check_writable
+from brainalign.companion.targets import check_writable
 from brainalign.companion.yaml_files import parse_yaml, split_assignments
 from brainalign.errors import InputError
 from brainalign.files import atomic_path

@@ -20,7 +20,7 @@ from brainalign.companion.notebooks import (
     read_notebook,
     title,
 )
-from brainalign.companion.run import check_writable
+from brainalign.companion.targets import check_folder
 from brainalign.companion.webpage import plain_markdown
 from brainalign.errors import InputError
 from brainalign.files import atomic_path
@@ -32,6 +32,7 @@ _CHECK = 'from brainalign.companion.exercises import check\n\ncheck("{label}")'
 _SECTIONS = {
     "goals": "What you will learn",
     "needs": "Prerequisites.",
+    "reading": "Time.",
     "time": "Run time.",
 }
 
@@ -59,12 +60,12 @@ def course_notebook(notebook, solutions: bool):
     """
     import nbformat
 
-    exercises = iter(read_exercises(notebook.cells))
-    cells, number = [], 0
+    numbers = _numbers(notebook.cells)
+    exercises = zip(read_exercises(notebook.cells), numbers, strict=True)
+    cells = []
     for cell in notebook.cells:
         if has_tag(cell, "exercise"):
-            number += 1
-            cells += _exercise_cells(next(exercises), number, solutions)
+            cells += _exercise_cells(*next(exercises), solutions)
         elif not (has_tag(cell, "solution") or has_tag(cell, "check")):
             cells.append(_cell(cell.cell_type, cell.source, cell.metadata.get("tags", [])))
     for place, cell in enumerate(cells):
@@ -76,6 +77,20 @@ def course_notebook(notebook, solutions: bool):
     return nbformat.from_dict(
         {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
     )
+
+
+def _numbers(cells: Sequence) -> list[int]:
+    """Numbers of a notebook's exercises: those below its heading "Exercises" come first.
+
+    An exercise above stands in a part of the page that some studies do not have.
+    """
+    below, places = False, []
+    for cell in cells:
+        below = below or cell.source.startswith("## Exercises")
+        if has_tag(cell, "exercise"):
+            places.append(below)
+    order = sorted(range(len(places)), key=lambda place: not places[place])
+    return [order.index(place) + 1 for place in range(len(places))]
 
 
 def _cell(kind: str, source: str, tags: Sequence[str] = ()) -> dict:
@@ -118,12 +133,13 @@ def write_course(folder: Path, solutions: bool, names: Sequence[str] | None = No
     Raises
     ------
     InputError
-        For an unknown notebook; for a folder that holds a notebook of the same name that
-        `write_course` did not write, or that was changed since, or that is for other readers.
+        For an unknown notebook; for a folder of the book's own, or one that holds a notebook of the
+        same name that `write_course` did not write, or that was changed since, or that is for other
+        readers.
         Nothing is written then.
     """
     folder = folder.expanduser()
-    check_writable(folder)
+    check_folder(folder)
     earlier = _earlier(folder, solutions)
     texts, checks = {}, dict(earlier["checks"])
     count = 0
@@ -250,7 +266,7 @@ def chapter(name: str) -> dict:
     Returns
     -------
     dict
-        Plain text: title, goals (a list), needs, time; exercises, a number.
+        Plain text: title, goals (a list), needs, reading ("Ten minutes"), time; exercises, a number.
     """
     notebook = read_notebook(notebook_path(name))
     top = plain_markdown(notebook.cells[0].source)
@@ -263,6 +279,7 @@ def chapter(name: str) -> dict:
         "title": title(notebook),
         "goals": [_line(goal).rstrip(".;") for goal in goals],
         "needs": _line(found["needs"]),
+        "reading": _line(found["reading"]).removesuffix(" to read."),
         "time": _line(found["time"]),
         "exercises": len(_exercises(notebook, name)),
     }
@@ -285,11 +302,12 @@ def chapters_text(names: Sequence[str]) -> str:
     str
         Markdown; links go to the notebooks' pages from `book/`.
     """
-    rows, goals = ["| chapter | exercises | run time |", "|---|--:|---|"], []
+    rows, goals = ["| chapter | exercises | to read | run time |", "|---|--:|---|---|"], []
     for name in names:
         one = chapter(name)
         link = f"[{one['title']}](executed/{name}.ipynb)"
-        cells = (cell.replace("|", "\\|") for cell in (link, str(one["exercises"]), one["time"]))
+        told = (link, str(one["exercises"]), one["reading"].lower() or "–", one["time"])
+        cells = (cell.replace("|", "\\|") for cell in told)
         rows.append(f"| {' | '.join(cells)} |")
         taught = [f"- {goal[0].upper()}{goal[1:]}." for goal in one["goals"]]
         goals += ["", f"**{link}**", "", *taught, "", f"*Needs:* {one['needs']}"]

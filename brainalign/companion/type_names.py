@@ -27,10 +27,14 @@ def _number_range(schema: Mapping) -> str:
 def _list_length(schema: Mapping) -> str:
     low, high = schema.get("minItems"), schema.get("maxItems")
     if low is not None and high is not None:
-        return f" (with {low} to {high} items)" if low != high else f" (with {low} items)"
+        return f" (with {low} to {high} items)" if low != high else f" (with {_items(low)})"
     if low:
-        return f" (with at least {low} items)"
-    return f" (with at most {high} items)" if high is not None else ""
+        return f" (with at least {_items(low)})"
+    return f" (with at most {_items(high)})" if high is not None else ""
+
+
+def _items(number: int) -> str:
+    return "1 item" if number == 1 else f"{number} items"
 
 
 def describe(schema: Mapping) -> str:

@@ -17,11 +17,12 @@ pre { overflow-x: auto; background: #f6f7f8; padding: .7rem; border-radius: 4px;
 pre, code { font: .875rem/1.45 ui-monospace, monospace; }
 .cell { margin: 1rem 0; }
 .prompt, .anchor-link { display: none; }
-.brainalign-table { overflow-x: auto; }
+.brainalign-table { overflow-x: auto; container-type: inline-size; }
 table { border-collapse: collapse; margin: .5rem 0; }
 table { font-size: .875rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
-caption span { position: sticky; left: 0; display: inline-block; max-width: 88vw; }
+caption span { position: sticky; left: 0; display: inline-block; }
+caption span { width: max-content; max-width: 100cqw; margin-right: -100cqw; }
 th, td { border-bottom: 1px solid #ccc; padding: .25rem .5rem; text-align: left; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.text { min-width: 8rem; }

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brainalign.errors import InputError
+from brainalign.errors import InputError, suggestion
 from brainalign.study import Study
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def _module(name: str):
         return import_module("brainalign.studies.folder").of(name)
     if name not in modules:
         raise InputError(
-            f"Unknown study {name!r}; known studies are {', '.join(study_names())}, and the path of "
-            "a folder with a study.yml."
+            f"Unknown study {name!r}; {suggestion(name, study_names())}, and the path of a folder "
+            "with a study.yml."
         )
     return import_module(modules[name])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from brainalign.errors import InputError
+from brainalign.errors import InputError, suggestion
 from brainalign.parallel import progress
 from brainalign.studies.downloading import Call, Unreachable, bytes_at, download, part_path
 from brainalign.studies.registry import (
@@ -96,7 +96,10 @@ def _wanted(
     if study not in known:
         if is_path(study):
             raise InputError(f"Study {study!r} is a folder of your own; nothing is fetched for it.")
-        raise InputError(f"Unknown study {study!r}; known studies are {', '.join(known)}.")
+        raise InputError(
+            f"Unknown study {study!r}; {suggestion(study, study_names())}. "
+            f"Word vectors have files, too: {GLOVE!r}."
+        )
     files = data_files(study) + (optional_files(study) if optional else [])
     everything = [*data_files(study), *optional_files(study), *corpus_files(study)]
     if subjects:

@@ -63,6 +63,18 @@ export async function visit(page, url) {
   await page.waitForLoadState("networkidle");
 }
 
+/** Wait until nothing moves any more: side bars slide out when a window becomes narrow. */
+export function still(page) {
+  return page.evaluate(async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame();
+    await frame();
+    const ended = Promise.allSettled(document.getAnimations().map((one) => one.finished));
+    const patience = new Promise((done) => setTimeout(done, 2_000));
+    await Promise.race([ended, patience]);
+  });
+}
+
 export function setTheme(page, theme) {
   return page.evaluate((theme) => {
     // Colours on their way from one theme to the other belong to neither.

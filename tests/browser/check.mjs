@@ -10,7 +10,7 @@
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { address, axeSource, openBrowser, openPage, setTheme, visit } from "./browser.mjs";
+import { address, axeSource, openBrowser, openPage, setTheme, still, visit } from "./browser.mjs";
 
 const [chromium, root, text] = process.argv.slice(2);
 const { pages, allowed = [], narrow = 420, shots } = JSON.parse(text);
@@ -124,6 +124,7 @@ async function look(page, name) {
   await picture(page, name, "dark");
   await setTheme(page, "light");
   await page.setViewportSize({ width: narrow, height: 900 });
+  await still(page);
   const wide = await tooWide(page);
   await picture(page, name, "narrow");
   const used = [...new Set([...light.used, ...dark.used])];

@@ -7,7 +7,7 @@
 // pictures, none where absent. Printed: what is shown and what can be chosen at first, after every key,
 // after opening the address, with scripts switched off and on paper; and what went wrong.
 import { join } from "node:path";
-import { address, openBrowser, openPage, setTheme, visit } from "./browser.mjs";
+import { address, openBrowser, openPage, setTheme, still, visit } from "./browser.mjs";
 
 const [chromium, root, text] = process.argv.slice(2);
 const { page: name, id, presses = [], hash = "", shots } = JSON.parse(text);
@@ -55,7 +55,7 @@ const look = (page) =>
 const picture = async (page, what) => {
   if (!shots) return;
   await page.evaluate((id) => document.getElementById(id)?.scrollIntoView({ behavior: "instant" }), id);
-  await page.waitForTimeout(300);
+  await still(page);
   await page.screenshot({ path: join(shots, `explorer-${what}.png`) });
 };
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from brainalign.arguments import build_parser
-from brainalign.companion.docstrings import read_package
 from brainalign.companion.notebooks import notebook_names, notebook_path, read_notebook, title
 from brainalign.companion.parameters import Parameter, read_schema, to_source
 from brainalign.companion.project import Project, read_project
-from brainalign.companion.reference_api import GROUPS, overview_text, page_text
-from brainalign.companion.reference_entries import gather_names
+from brainalign.companion.site.docstrings import read_package
+from brainalign.companion.site.reference_api import GROUPS, overview_text, page_text
+from brainalign.companion.site.reference_entries import gather_names
 from brainalign.errors import InputError
 from brainalign.files import atomic_path
 

@@ -7,19 +7,20 @@ are inside; links between pages go to anchors; what the website offers for downl
 
 import base64
 import mimetypes
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from brainalign.companion import WorkError
-from brainalign.companion.site_checks import ONE_FILE_BUDGET, is_elsewhere
+from brainalign.companion.site.site_checks import ONE_FILE_BUDGET, is_elsewhere
+from brainalign.companion.targets import check_file
 from brainalign.files import atomic_path
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -324,21 +325,29 @@ def print_pdf(page: Path, target: Path) -> None:
             "`brainalign export html` in any browser and print it from there."
         )
     with tempfile.TemporaryDirectory() as folder:
-        # Containers have no user namespaces for the sandbox; the page is our own.
         command = [chromium, "--headless", "--disable-gpu", f"--user-data-dir={folder}/profile"]
-        command += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         command += ["--no-pdf-header-footer", "--generate-pdf-document-outline"]
         command += ["--virtual-time-budget=120000", f"--print-to-pdf={folder}/book.pdf"]
-        done = subprocess.run([*command, page.resolve().as_uri()], capture_output=True, text=True)
         written = Path(folder, "book.pdf")
-        if not written.is_file():
+        # Containers and some systems have no user namespaces for the sandbox; the page is our own.
+        for way in ([], ["--no-sandbox"]):
+            call = [*command, *way, page.resolve().as_uri()]
+            done = subprocess.run(call, capture_output=True, text=True)
+            if written.is_file():
+                break
+        else:
             said = done.stderr.strip().splitlines() or ["it said nothing"]
             raise WorkError(f"Chromium wrote no PDF: {said[-1]}")
         with atomic_path(target) as temporary:
             shutil.copyfile(written, temporary)
 
 
-def export(kind: str, target: Path | None = None, root: Path | None = None) -> Path:
+def export(
+    kind: str,
+    target: Path | None = None,
+    root: Path | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Path:
     """Write the whole book into one file.
 
     Parameters
@@ -349,6 +358,8 @@ def export(kind: str, target: Path | None = None, root: Path | None = None) -> P
         The file; by default my-book.html or my-book.pdf.
     root
         The project's folder.
+    say
+        Takes one line where the website has to be built first.
 
     Returns
     -------
@@ -357,21 +368,23 @@ def export(kind: str, target: Path | None = None, root: Path | None = None) -> P
 
     Raises
     ------
+    InputError
+        For a target that cannot be written, or that is there and is of another kind.
     WorkError
         Before the book has been built, where the HTML is over its budget, or as `print_pdf`.
     """
     from brainalign.companion.notebooks import book_root
-    from brainalign.companion.website import build
+    from brainalign.companion.site.website import INDEX, build
 
-    root = root or book_root()
-    if not (root / "_build" / "html" / "index.html").is_file():
+    root, target = root or book_root(), target or Path(f"my-book.{kind}")
+    check_file(target, f".{kind}")
+    if not (root / INDEX).is_file():
         raise WorkError("The book has not been built yet; `brainalign book` builds it.")
-    text = one_file(build(root).parent)
+    text = one_file(build(root, say).parent)
     if (size := len(text.encode())) > ONE_FILE_BUDGET:
         raise WorkError(
             f"The book in one file has {size / 1e6:.1f} MB, of at most {ONE_FILE_BUDGET / 1e6:g}."
         )
-    target = target or Path(f"my-book.{kind}")
     if kind == "html":
         with atomic_path(target) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -30,7 +30,8 @@ _CARD_TEXT = (
 _MEASURE, _SAMPLES = "reliable voxels", 1000
 _DPI = 192
 _NAVY = "#16324F"
-_DRAWN_BY = ("companion/artwork", "look", "lateralization", "scaling", "published", "statistics")
+_DRAWN_BY = ("companion/site/artwork", "look", "lateralization", "scaling")
+_DRAWN_BY += ("published", "statistics", "wording")
 # A brain from above, in a square of 64: the outline of its left half; the right mirrors it.
 _HALF = "M30 8C18 8 9 18 9 33C9 47 18 56 30 56Z"
 

@@ -6,6 +6,7 @@ is an error, so that no answer is left unfilled.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,16 +15,28 @@ from typing import Any
 
 import yaml
 
-from brainalign.companion.record_pages import in_bytes, in_minutes
-from brainalign.companion.records import Book, Record, commit_text, distinct, shown_study, versions
+from brainalign.companion.site.record_pages import in_bytes, in_minutes
+from brainalign.companion.site.records import (
+    Book,
+    Record,
+    commit_text,
+    distinct,
+    shown_study,
+    versions,
+)
 from brainalign.errors import InputError
+from brainalign.models import MINILM, ZOO
 
 #: Checklists, each a page of the book and a file below `checklists/`.
 CHECKLISTS = ("cobidas", "neurips")
 _FOLDER = Path(__file__).with_name("checklists")
 _KINDS = ("answer", "studies", "fitted")
 _PACKAGES = ("python", "numpy", "torch", "transformers", "himalaya", "nilearn", "statsmodels")
-_NOT_FITTED = "No page reads scores of an encoding model of a story here."
+_NOT_FITTED = "Not fitted here."
+_MINILM = (
+    "MiniLM {cite}`wang2020minilm`, as all-MiniLM-L6-v2 of sentence-transformers; Apache 2.0, read "
+    "from a package under the MIT licence."
+)
 _SEED = re.compile(r"(\w+_)?seed")
 _DRAW = re.compile(r"n_(boot|null|permutations|shuffles|splits|draws|random)|null_brains|\w+_seeds")
 
@@ -140,13 +153,23 @@ def book_facts(book: Book) -> dict[str, str]:
         "commits": "; ".join(map(commit_text, distinct(r.provenance["git"] for r in records))),
         "packages": ", ".join(f"{p} {' and '.join(found[p])}" for p in _PACKAGES if p in found),
         "n_models": str(len({name for record in records for name in record.models})),
-        "n_weights": str(len(book.weights)),
+        "n_weights": str(sum((ZOO / one.name).is_file() for one in book.weights)),
+        "pretrained": _pretrained(book),
         "n_files": str(len(files)),
         "data_size": in_bytes(sum(path.stat().st_size for path in files.values())),
         "seeds": _values(records, _SEED),
         "draws": _values(records, _DRAW),
         "layer_rule": _listed(r.execution.parameters.get("layer_rule") for r in records),
     }
+
+
+def _pretrained(book: Book) -> str:
+    """Language models that were trained elsewhere, with their licences where these are known."""
+    told = [_MINILM] if any(MINILM in record.models for record in book.records) else []
+    if book.hub:
+        addresses = "; ".join(dict.fromkeys(book.hub.values()))
+        told.append(f"From the hub, under the licences stated there: {addresses}.")
+    return " ".join([*told, "The testbed's own were trained by this project; BSD 3-Clause."])
 
 
 def _machine(machine: Mapping) -> str:
@@ -201,19 +224,27 @@ def _per(entries: Sequence[Mapping], text) -> list[str]:
     return [found for found in dict.fromkeys(map(text, entries)) if found]
 
 
+def _varied(entries: Sequence[Mapping], text) -> str:
+    """What most entries say, and behind it what others do."""
+    usual, *others = [found for found, _ in Counter(map(text, entries)).most_common()]
+    if not others:
+        return usual
+    return f"{usual} ({'variants' if len(others) > 1 else 'variant'}: {'; '.join(others)})"
+
+
 def _fit_facts(records: Sequence[Record], scores: Sequence[Mapping]) -> dict[str, str]:
     encodings = [score["encoding"] for score in scores]
     studies = [score["study"] for score in scores]
     return {
         "n_scores": str(len(scores)),
         "n_models": str(len({score["model"]["name"] for score in scores})),
-        "folds": "; ".join(_per(scores, _folds)),
-        "penalties": "; ".join(_per(encodings, _penalties)),
+        "folds": _varied(scores, _folds),
+        "penalties": _varied(encodings, _penalties),
         "validation": " ".join(_per(encodings, _validation)),
-        "hrf": ", ".join(f"`{name}`" for name in _per(encodings, lambda one: one["hrf"])),
-        "high_pass": "; ".join(_per(studies, _high_pass)),
-        "trim": "; ".join(_per(studies, _trim)),
-        "window": "; ".join(_per(encodings, _window)),
+        "hrf": _varied(encodings, lambda one: f"`{one['hrf']}`"),
+        "high_pass": _varied(studies, _high_pass),
+        "trim": _varied(studies, _trim),
+        "window": _varied(encodings, _window),
         "confounds": _listed(
             name for record in records for name in record.execution.parameters.get("confounds", [])
         ),

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from brainalign.companion.meta_tags import add_tags
-from brainalign.companion.page_repairs import repair_site
+from brainalign.companion.site.meta_tags import add_tags
+from brainalign.companion.site.page_repairs import repair_site
 
 
 def _is_thebe(script: Any) -> bool:

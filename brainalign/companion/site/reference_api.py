@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from brainalign.companion.reference_entries import Names, entry_text, markdown
+from brainalign.companion.site.reference_entries import Names, entry_text, markdown
 from brainalign.errors import InputError
 from brainalign.files import PACKAGE
 
@@ -13,7 +13,8 @@ GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "api_study": (
         "Studies",
         "A study is words, responses and the place of every voxel, wherever it comes from.",
-        ("study", "words", "studies", "studies.options", "studies.folder", "studies.folder_files"),
+        ("study", "averages", "words")
+        + ("studies", "studies.options", "studies.folder", "studies.folder_files"),
     ),
     "api_real_studies": (
         "Files of real studies",
@@ -115,13 +116,15 @@ GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "api_website": (
         "The website",
         "From executed notebooks to this book, and its checks.",
-        ("companion.book", "companion.compose", "companion.website", "companion.*"),
+        ("companion.book", "companion.compose", "companion.*")
+        + ("companion.site", "companion.site.website", "companion.site.*"),
     ),
     "api_records": (
         "Records",
         "What the book knows of how it was made: times, versions, files, works to cite.",
-        ("companion.record*", "companion.checklist*", "companion.crate*", "companion.kept")
-        + ("companion.bibliography", "companion.citing", "companion.provenance"),
+        ("companion.provenance", "companion.site.record*", "companion.site.checklist*")
+        + ("companion.site.crate*", "companion.site.citing", "companion.bibliography")
+        + ("companion.kept",),
     ),
 }
 _API = "api"
@@ -151,7 +154,7 @@ def group_of(module: str) -> str:
         return max(fitting)[-1]
     raise InputError(
         f"Module {module} belongs to no page of the reference; GROUPS in "
-        "brainalign/companion/reference_api.py lists them."
+        "brainalign/companion/site/reference_api.py lists them."
     )
 
 

@@ -19,6 +19,15 @@ _TITLE = "An executable companion for language models and brain responses"
 _CITED = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 # Works that simulated studies have no files of.
 _OWN = {"testbed": "the simulated testbed", "concepts-testbed": "simulated listeners to concepts"}
+# What a collection of files is called among people.
+_NAMES = {
+    "alice": "responses of 27 listeners to *Alice in Wonderland*",
+    "petitprince": "average listeners and maps of *Le Petit Prince*, published with the paper",
+    "petitprince-annotation": "words of *Le Petit Prince* with their times",
+    "ds003643": "the corpus *Le Petit Prince*, OpenNeuro ds003643",
+    "concepts": "maps of the responses of 17 people to 180 concepts",
+    "harvard-oxford": "the Harvard–Oxford atlas of the cortex",
+}
 
 
 class DataSource(NamedTuple):
@@ -58,9 +67,8 @@ def data_sources(study: str) -> list[DataSource]:
         return []
     found = {}
     for file in registry.data_files(study):
-        which = "" if file.collection == study else f", files of `{file.collection}`"
-        keys = SOURCES[file.collection]
-        found[file.collection] = DataSource(f"data of `{study}`{which}", file.licence, keys)
+        name = _NAMES.get(file.collection, f"files of `{file.collection}`")
+        found[file.collection] = DataSource(name, file.licence, SOURCES[file.collection])
     return list(found.values())
 
 
@@ -143,8 +151,11 @@ def section(
 
 
 def _source_text(source: DataSource) -> str:
-    name = source.name[0].upper() + source.name[1:]
-    return f"{name}. Licence: {source.licence}."
+    return f"{_capital(source.name)}. Licence: {source.licence}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def add_section(page, name: str, parts: Sequence[Part], root: Path) -> None:
@@ -187,25 +198,27 @@ def page_text(root: Path) -> str:
         "## The data",
     ]
     keys: list[str] = []
-    for name, (licence, studies, works) in _collections().items():
+    for name, (files, licence, studies, works) in _collections().items():
         used = ", ".join(f"`{study}`" for study in studies)
-        lines = [name, f": Read by {used}. Licence: {licence}."]
+        lines = [name, f": {files} Read by {used}. Licence: {licence}."]
         keys += works
         parts.append("\n".join([*lines, *(f": {reference(entry(key, root))}" for key in works)]))
     parts.append(_block(bibtex(dict.fromkeys(keys), root)))
     return "\n\n".join(parts) + "\n"
 
 
-def _collections() -> dict[str, tuple[str, list[str], tuple[str, ...]]]:
-    """Sources of data by name: licence, the studies that read them, keys of works to cite."""
+def _collections() -> dict[str, tuple[str, str, list[str], tuple[str, ...]]]:
+    """Sources of data by name: files, licence, the studies that read them, works to cite."""
     from brainalign.studies import registry, study_names
 
     digitised = data_sources("published")[0]
-    found = {"Published numbers": (digitised.licence, ["published"], digitised.keys)}
+    package = "Tables of the package."
+    found = {"Published numbers": (package, digitised.licence, ["published"], digitised.keys)}
     for study in study_names():
         for file in registry.data_files(study) + registry.optional_files(study):
-            name = f"Files of `{file.collection}`"
-            known = found.setdefault(name, (file.licence, [], SOURCES[file.collection]))
-            if study not in known[1]:
-                known[1].append(study)
+            name = _NAMES.get(file.collection, file.collection)
+            files, keys = f"Files of `{file.collection}`.", SOURCES[file.collection]
+            known = found.setdefault(_capital(name), (files, file.licence, [], keys))
+            if study not in known[2]:
+                known[2].append(study)
     return found

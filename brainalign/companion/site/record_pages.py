@@ -4,6 +4,7 @@
 records behind it say something else, so that the website is not built again for nothing.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pandas as pd
 
 from brainalign.companion.availability import in_words
 from brainalign.companion.output import html_table
-from brainalign.companion.records import (
+from brainalign.companion.site.records import (
     Book,
     Record,
     commit_text,
     distinct,
     shown_study,
     versions,
+    without_path,
 )
 from brainalign.files import atomic_path
 from brainalign.studies.registry import DataFile
@@ -42,7 +44,7 @@ def write_pages(root: Path, book: Book) -> list[Path]:
     list of pathlib.Path
         The parts; those that say the same as before are not written again.
     """
-    from brainalign.companion.checklists import CHECKLISTS, checklist_text
+    from brainalign.companion.site.checklists import CHECKLISTS, checklist_text
 
     texts: dict[str, Callable[[Book], str]] = {"runs": runs_text}
     for name in CHECKLISTS:
@@ -94,7 +96,11 @@ def runs_text(book: Book) -> str:
     parts = [
         _summary(book),
         "## Executions",
-        html_table(_runs_table(book.records), "Every execution that the pages of this book show."),
+        _linked(
+            html_table(
+                _runs_table(book.records), "Every execution that the pages of this book show."
+            )
+        ),
         "## Machine",
         html_table(_machines_table(book.records), "What the executions ran on."),
         "## Versions",
@@ -129,7 +135,7 @@ def _summary(book: Book) -> str:
 def _runs_table(records: Sequence[Record]) -> pd.DataFrame:
     rows = [
         {
-            "page": record.title,
+            "notebook": record.execution.notebook,
             "brain responses": shown_study(record.study) or "–",
             "began (UTC)": started(record),
             "seconds": record.provenance["seconds"],
@@ -143,6 +149,15 @@ def _runs_table(records: Sequence[Record]) -> pd.DataFrame:
     # The summary names the commit; where there are several, each row says its own.
     several = len({row["commit"] for row in rows}) > 1
     return pd.DataFrame(rows).drop(columns=[] if several else "commit")
+
+
+def _linked(table: str) -> str:
+    """A table of HTML whose rows begin with notebooks, each a link to its page."""
+    return re.sub(
+        r'(<th scope="row"[^>]*>)(\w+)(</th>)',
+        r'\1<a href="executed/\2.html">\2</a>\3',
+        table,
+    )
 
 
 def _changed(parameters: Mapping[str, Any]) -> str:
@@ -228,7 +243,10 @@ def _left_out(book: Book) -> str:
     if not book.left_out:
         return ""
     lines = [
-        f"- {execution.notebook} ({execution.parameters.get('study')}): {in_words(missing)}"
+        without_path(
+            f"- {execution.notebook} ({execution.parameters.get('study')}): {in_words(missing)}",
+            execution.parameters.get("study"),
+        )
         for execution, missing in book.left_out
     ]
     return "\n".join(["## Left out here\n", *lines])

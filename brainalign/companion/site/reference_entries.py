@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from brainalign.companion.docstrings import Entry, Module
+from brainalign.companion.site.docstrings import Entry, Module
 
 
 @dataclass(frozen=True)

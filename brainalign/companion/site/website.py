@@ -4,44 +4,65 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from brainalign.companion import DISK_FULL, WorkError, says_disk_full, site_checks
+from brainalign.companion import DISK_FULL, WorkError, says_disk_full
 from brainalign.companion.project import book_settings, read_project
 from brainalign.companion.run import plain
-from brainalign.companion.slides import with_slides
+from brainalign.companion.site import SITE, site_checks
+from brainalign.companion.site.slides import with_slides
 from brainalign.files import cache_folder, digest, file_sha256
 
+#: The website's first page, below the book's folder.
+INDEX = SITE / "index.html"
+_STAMP = Path("_build/inputs.txt")
 _BUILDERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "pydata-sphinx-theme")
-# Modules that shape the pages while they are built.
-_MODULES = (
-    "website",
-    "sphinx_page",
-    "sphinx_downloads",
-    "meta_tags",
-    "page_repairs",
-    "site_checks",
-)
+_BUILDERS += ("myst-parser", "sphinx-exercise", "sphinxcontrib-bibtex", "docutils", "pygments")
+# What shapes pages beside this file: modules, the items of checklists, and the book's settings.
+_SHAPED_BY = ("*.py", "*/*.yml", "../project.py")
 
 
 def inputs_digest(root: Path) -> str:
     """Digest of everything that the website is built from."""
+    code = Path(__file__).parent
     files = [root / name for name in ("_config.yml", "_toc.yml", "pyproject.toml")]
     files += sorted(path for path in (root / "book").rglob("*") if path.is_file())
-    files += [Path(__file__).with_name(f"{name}.py") for name in _MODULES]
+    shaped_by = [path for kind in _SHAPED_BY for path in sorted(code.glob(kind))]
     versions = {name: metadata.version(name) for name in _BUILDERS}
-    content = {str(path): file_sha256(path) for path in files}
+    # Names below their folders: a book that was moved or copied is still the same.
+    content = {f"book {path.relative_to(root)}": file_sha256(path) for path in files}
+    content |= {f"code {path.relative_to(code)}": file_sha256(path) for path in shaped_by}
     return digest([content, versions])
 
 
-def build(root: Path) -> Path:
+def is_current(root: Path) -> bool:
+    """Whether the website is there and was built from what lies in the book's folder now.
+
+    Pictures of the website that other code or other numbers would draw are drawn first.
+
+    Parameters
+    ----------
+    root
+        Folder with _config.yml and _toc.yml.
+    """
+    from brainalign.companion.site.artwork import write_artwork
+
+    write_artwork(root)
+    index, stamp = root / INDEX, root / _STAMP
+    return index.is_file() and stamp.is_file() and stamp.read_text() == inputs_digest(root)
+
+
+def build(root: Path, say: Callable[[str], object] | None = None) -> Path:
     """Build the website with Jupyter Book, unless nothing has changed since the last time.
 
     Parameters
     ----------
     root
         Folder with _config.yml and _toc.yml.
+    say
+        Takes one line where the website has to be built.
 
     Returns
     -------
@@ -54,17 +75,15 @@ def build(root: Path) -> Path:
         If Jupyter Book warns or fails, if a link inside the website leads to nothing, if a page
         would ask the web for something, or if it is larger than its budget.
     """
-    from brainalign.companion.artwork import write_artwork
-
-    write_artwork(root)
-    index = root / "_build" / "html" / "index.html"
-    stamp = root / "_build" / "inputs.txt"
-    inputs = inputs_digest(root)
-    if index.is_file() and stamp.is_file() and stamp.read_text() == inputs:
+    index = root / INDEX
+    if is_current(root):
         return index
+    inputs = inputs_digest(root)
     # A build that failed must not leave a page that looks new, nor one that left the book.
     shutil.rmtree(root / "_build", ignore_errors=True)
     log = cache_folder() / "logs" / "jupyter-book.log"
+    if say:
+        say(f"Building the website, because what it is made from has changed; log: {log}")
     failed = call_jupyter_book(root, "html", log)
     if failed or not index.is_file():
         if says_disk_full(log.read_text(encoding="utf-8")):
@@ -72,7 +91,7 @@ def build(root: Path) -> Path:
             raise WorkError(DISK_FULL, log)
         raise WorkError(f"The website could not be built: {first_warning(log, root)}", log)
     _check(index.parent, log)
-    stamp.write_text(inputs)
+    (root / _STAMP).write_text(inputs)
     return index
 
 

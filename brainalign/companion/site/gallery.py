@@ -18,9 +18,12 @@ GENERATED, PICTURES = Path("book/executed/gallery.md"), Path("book/executed/gall
 # Pixels of a small picture, twice what is shown, and its colours: some 15 kB each.
 _SIZE, _COLOURS = (560, 460), 48
 _CAPTION = re.compile(r"\*\*Figure: (.+?)\*\*", re.DOTALL)
+# Above a part of a page: its heading, which names the study, and the box of its kind.
 _BOX = re.compile(
-    r"^:::\{admonition\} (Published|Simulated|Measured) (?:values|data)", re.MULTILINE
+    r"^:::\{admonition\} (Published|Simulated|Measured) (?:values|data)(, published maps?)?$",
+    re.MULTILINE,
 )
+_STUDY = re.compile(r"^## In .*(?:listeners to|maps of|study) (.+)$", re.MULTILINE)
 _WORDS = {
     "Published": "published values",
     "Simulated": "simulated listeners",
@@ -39,6 +42,8 @@ class Entry(NamedTuple):
         From its caption.
     kind : str
         "Published", "Simulated" or "Measured"; empty where its part does not say.
+    words : str
+        The kind in words, with the study where people were measured.
     alt : str
         What it shows.
     png : bytes
@@ -48,6 +53,7 @@ class Entry(NamedTuple):
     label: str
     title: str
     kind: str
+    words: str
     alt: str
     png: bytes
 
@@ -131,14 +137,22 @@ def entries(page, name: str) -> list[Entry]:
     name
         Of the notebook.
     """
-    titles, found, kind = _titles(page), [], ""
+    titles, found, kind, words = _titles(page), [], "", ""
     for cell in page.cells:
         if cell.cell_type == "markdown" and (box := _BOX.search(cell.source)):
-            kind = box[1]
+            kind, words = box[1], _in_words(box, cell.source)
         if image := _image(cell):
             place = len(found)
-            found.append(Entry(_label(name, place + 1), titles[place], kind, image[1], image[0]))
+            about = (_label(name, place + 1), titles[place], kind, words)
+            found.append(Entry(*about, alt=image[1], png=image[0]))
     return found
+
+
+def _in_words(box: re.Match, opening: str) -> str:
+    """What a card says of the kind: "measured, published map: Le Petit Prince"."""
+    words = f"measured{box[2]}" if box[2] else _WORDS[box[1]]
+    study = _STUDY.search(opening) if box[1] == "Measured" else None
+    return f"{words}: {study[1]}" if study else words
 
 
 def thumbnail(png: bytes) -> bytes:
@@ -159,7 +173,7 @@ def thumbnail(png: bytes) -> bytes:
 def _item(entry: Entry) -> str:
     """Markdown of one figure in the gallery; addresses are relative to the folder `book`."""
     stamp = entry.kind and (
-        f":::{{container}} kind kind-{entry.kind.lower()}\n{_WORDS[entry.kind]}\n:::\n"
+        f":::{{container}} kind kind-{entry.kind.lower()}\n{entry.words}\n:::\n"
     )
     return (
         "::::{container} gallery-item\n"

@@ -17,6 +17,7 @@ from brainalign.companion.output import CHANGED_VARIABLE, command, html_table
 from brainalign.companion.parameters import read_schema, resolve, rewrite_cell, to_source
 from brainalign.companion.project import PUBLISHED_NOTEBOOKS, Project, part_links
 from brainalign.companion.run import Execution
+from brainalign.companion.site.records import published_result, without_path
 from brainalign.files import atomic_path
 
 FILES = "files"
@@ -101,10 +102,11 @@ def source_notebook(execution: Execution, project: Project | None = None) -> byt
     """
     import nbformat
 
+    study = execution.parameters.get("study")
     notebook = read_notebook(execution.path)
     cell = parameters_cell(notebook, execution.notebook)
-    cell.source = rewrite_cell(cell.source, execution.parameters)
-    changed = json.dumps(execution.changed, ensure_ascii=False)
+    cell.source = without_path(rewrite_cell(cell.source, execution.parameters), study)
+    changed = without_path(json.dumps(execution.changed, ensure_ascii=False), study)
     text = _CHANGED.format(variable=CHANGED_VARIABLE, changed=changed)
     position = notebook.cells.index(cell) + 1
     notebook.cells.insert(position, nbformat.v4.new_code_cell(text, id="cell-changed"))
@@ -131,7 +133,8 @@ def part_files(execution: Execution) -> dict[str, bytes]:
     paths = [p for p in sorted((folder / "figures").glob("*")) if p.suffix in (".png", ".svg")]
     paths = [p for p in paths if p.suffix != ".svg" or p.stat().st_size <= LARGEST_SVG]
     paths += [folder / name for name in _RESULTS if (folder / name).is_file()]
-    files = {path.name: path.read_bytes() for path in paths}
+    study = execution.parameters.get("study")
+    files = {path.name: published_result(path, study) for path in paths}
     return files | {f"{execution.notebook}.ipynb": source_notebook(execution)}
 
 
@@ -204,7 +207,7 @@ def box(
         *_downloads(execution, files, folder),
         "::::",
     ]
-    return "\n".join(lines)
+    return without_path("\n".join(lines), execution.parameters.get("study"))
 
 
 def add_boxes(

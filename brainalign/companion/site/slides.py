@@ -99,7 +99,7 @@ def slide_cells(parts: Sequence[Part], chapter: str) -> list:
         if not cells and opening:
             cells += _opening(opening[0].source, chapter)
             closing = _body(last)
-        heading, box = source_text(part.parameters)
+        heading, box = source_text(part.parameters, brief=True)
         if heading:
             cells.append(_cell(f"## {heading}\n\n{plain_markdown(box)}", "slide"))
         cells += _body(body, results_only=number > 0)

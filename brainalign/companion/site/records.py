@@ -1,6 +1,9 @@
 """What is on record of the executions that a book rests on: runs, scores, data files, weights."""
 
+import copy
+import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from brainalign.companion import cache
 from brainalign.companion.availability import Lack, lacks, model_names
 from brainalign.companion.notebooks import read_notebook, title
-from brainalign.files import cache_folder, file_sha256
+from brainalign.files import atomic_path, cache_folder, file_sha256
 from brainalign.studies.registry import DataFile
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Value of `study` for which nothing is computed from brain responses.
 PUBLISHED = "published"
+_SOURCES = Path("book/executed/records.json")
 
 
 @dataclass(frozen=True)
@@ -110,14 +114,49 @@ def read_book(pages: Mapping[str, Sequence["Execution"]]) -> Book:
     )
 
 
+def note_sources(root: Path, pages: Mapping[str, Sequence["Execution"]]) -> Path:
+    """Note in the book's folder what `read_book` would read, so that it is read when that changed.
+
+    Parameters
+    ----------
+    root
+        The book's folder.
+    pages
+        As for `read_book`.
+
+    Returns
+    -------
+    pathlib.Path
+        A file of JSON: checksum of the record of every execution, files of every study at hand. It
+        is not written again where it would say the same.
+    """
+    shown = {one.name: one for executions in pages.values() for one in executions}
+    kept = {name: cache.page_folder(one) / "provenance.json" for name, one in shown.items()}
+    studies = dict.fromkeys(str(one.parameters.get("study") or "") for one in shown.values())
+    noted = {
+        "executions": {n: file_sha256(path) for n, path in kept.items() if path.is_file()},
+        "files": {
+            study: {file.path: path.stat().st_size for file, path in files_at_hand(study)}
+            for study in studies
+        },
+    }
+    text = json.dumps(noted, indent=1) + "\n"
+    target = root / _SOURCES
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        with atomic_path(target) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return target
+
+
 def read_record(execution: "Execution") -> Record:
     """Read what a kept page left behind."""
     folder = cache.page_folder(execution)
     provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     scores = tuple(map(_score_settings, provenance.get("scores", [])))
-    models = {score["model"]["name"] for score in scores}
+    models = {score["model"]["name"] for score in scores} | set(provenance.get("models", []))
     if execution.parameters.get("study") not in (None, PUBLISHED):
-        models |= set(model_names(execution))
+        # What was read is on record; parameters say more of models that are not read by scans.
+        models |= set(model_names(execution, named=bool(models)))
     page = title(read_notebook(execution.path))
     return Record(execution, page, provenance, scores, tuple(sorted(models)))
 
@@ -157,6 +196,53 @@ def shown_study(study: str) -> str:
     from brainalign.studies import is_path
 
     return Path(study).name if study and is_path(study) else study
+
+
+def without_path(text: str, study: object) -> str:
+    """A text to be published, in which a study that is a local folder is named by its last part."""
+    shown = shown_study(str(study or ""))
+    if shown == study or not shown:
+        return text
+    paths = {str(study), str(Path(study).expanduser()), str(Path(study).expanduser().resolve())}
+    for path in sorted(paths - {shown}, key=len, reverse=True):
+        # As it is, and as JSON and web pages write it; no part of a longer path.
+        before = "" if path.startswith(("/", "~")) else r"(?<![\w./-])"
+        for written in dict.fromkeys([path, json.dumps(path)[1:-1], html.escape(path)]):
+            text = re.sub(rf"{before}{re.escape(written)}(?![\w-])", lambda _: shown, text)
+    return text
+
+
+def notebook_without_path(notebook, study: object):
+    """A copy of a notebook that is named as in `without_path`, in its cells and what they printed.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Executed or not; it stays as it is.
+    study
+        As for `without_path`.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        cell.source = without_path(cell.source, study)
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = without_path(output["text"], study)
+            data = output.get("data", {})
+            for kind in (kind for kind in data if kind.startswith("text/")):
+                data[kind] = without_path(data[kind], study)
+    return notebook
+
+
+def published_result(path: Path, study: object) -> bytes:
+    """A file of results as the website offers it: no local path in JSON and tables."""
+    if path.suffix not in (".json", ".csv"):
+        return path.read_bytes()
+    return without_path(path.read_text(encoding="utf-8"), study).encode()
 
 
 def base_name(model: str) -> str:
