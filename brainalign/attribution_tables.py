@@ -11,6 +11,7 @@ import xarray as xr
 
 from brainalign.attribution import metrics
 from brainalign.statistics import corrected
+from brainalign.wording import number
 
 BRAIN, OUTPUT = "error", "next word: output"
 #: Thresholds of the figures, and the one that the text and the numbers speak of.
@@ -353,6 +354,11 @@ def paper_rows(
     rows.append((f"brain score lost {without}", "about 100 %", fall, fall > 0.8))
     table = pd.DataFrame(rows, columns=["what", "paper", "here", "agrees"])
     return table.assign(agrees=np.where(table["agrees"], "yes", "no"))
+
+
+def paper_page(rows: pd.DataFrame) -> pd.DataFrame:
+    """`paper_rows` for a page: small numbers keep their digits beside large ones."""
+    return rows.assign(here=[number(value) for value in rows["here"]])
 
 
 def numbers(curves: pd.DataFrame) -> dict[str, float]:

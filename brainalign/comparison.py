@@ -144,6 +144,15 @@ def caption(published_points: bool) -> str:
     )
 
 
+def agreement(table: pd.DataFrame) -> str:
+    """How many of the rows of `compare` agree, of those that can be compared, as a sentence."""
+    verdicts = table["agrees"].isin([YES, NO]) | table["agrees"].str.match("sign |order ")
+    compared = int(verdicts.sum())
+    if not compared:
+        return "No row can be compared."
+    return f"{summary(table)['n_agree']} of {compared} rows that can be compared agree."
+
+
 def summary(table: pd.DataFrame) -> dict[str, int]:
     """How many rows of `compare` agree and how many do not: `n_agree`, `n_disagree`."""
     verdicts = table["agrees"]

@@ -37,7 +37,7 @@ IMPULSES = "word rate, impulses"
 JOINT = "model and word rate"
 RANDOM = "random embeddings"
 RANDOM_SEEDS = (0, 1, 2)
-# The word rate that is coded as the model is, by hemodynamic response; others have none.
+# The word rate that is coded as the model is, by haemodynamic response; others have none.
 CODINGS = {"glover": BOXCARS, "glover_impulse": IMPULSES}
 # So many voxels of a region are enough for intervals and shifts, which fit it a hundred times.
 SAMPLED_VOXELS = 40

@@ -84,6 +84,14 @@ def across_listeners(fits: Fits) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def group_table(fits: Fits) -> pd.DataFrame:
+    """`across_listeners` as it is printed, the interval as text."""
+    rows = across_listeners(fits)
+    edges = zip(rows["low"], rows["high"], strict=True)
+    rows.insert(rows.columns.get_loc("low"), "95 % interval", [interval(pair) for pair in edges])
+    return rows.drop(columns=["low", "high"])
+
+
 def resampled_table(found: ListenerScores) -> pd.DataFrame | None:
     """How sure are the whole-brain slopes: over models, over runs, and over all that was drawn?
 

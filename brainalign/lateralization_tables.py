@@ -96,6 +96,23 @@ def ols_table(fit: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def alike_text(regions: dict[str, LineFit]) -> str:
+    """Whether intervals leave out 0 in regions whose two sides were planted alike, and why they can.
+
+    Parameters
+    ----------
+    regions
+        Region -> line of its L-R; of these regions.
+    """
+    apart = [name for name, fit in regions.items() if np.prod(fit.slope_interval) > 0]
+    found = f"leaves out 0 in {' and '.join(apart)}" if apart else "holds 0 in all of them"
+    return (
+        f"Planted alike on both sides: {' and '.join(regions)}. The interval of the slope of "
+        f"left − right {found}. It is an interval over models, which all share these voxels and their "
+        "noise: it says what other *models* would give, not what other listeners would."
+    )
+
+
 def null_table(table: pd.DataFrame, measure: str, regions: dict[str, LineFit]) -> pd.DataFrame:
     """What should show no asymmetry that grows with size, and what it shows.
 

@@ -309,7 +309,7 @@ def printed_rows(table: pd.DataFrame) -> list[Printed]:
         for name, predictor in tests.items()
         if name in fits
         for row in correlation(
-            f"depth of the best layer with {name}",
+            f"depth of the best layer with {name}, paper's depth",
             "relative best layer (rv)",
             fits[name].r,
             fits[name].p,

@@ -210,17 +210,21 @@ def training_rows(fits: Mapping[tuple[str, str], list[LineFit]]) -> list[Printed
     """What the paper prints of its two families, beside what is found here (first untrained seed)."""
     rows = []
     for family, printed in FAMILIES.items():
-        for kind, state in [(LANGUAGE_MODEL, "trained"), ("untrained", "untrained seed1")]:
+        for kind, state, name_of in [
+            (LANGUAGE_MODEL, "trained", "trained"),
+            ("untrained", "untrained seed1", "untrained, first seed"),
+        ]:
             lines = [
                 found
                 for (name, of_kind), found in fits.items()
                 if family in name and of_kind == kind
             ]
             if lines:
-                what = f"{family}, {state.removesuffix(' seed1')}"
                 first = lines[0][0]
                 test = f"{printed} rv_LmR {state}"
-                rows += correlation(what, test, first.r, first.p, tolerance=TOLERANCES[kind])
+                rows += correlation(
+                    f"{family}, {name_of}", test, first.r, first.p, tolerance=TOLERANCES[kind]
+                )
     return rows
 
 

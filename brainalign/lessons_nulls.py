@@ -15,6 +15,8 @@ SHIFTS, BLOCKS = "circular shifts", f"blocks of {BLOCK} scans"
 TESTS = (NAIVE, EFFECTIVE, BLOCKS, SHIFTS)
 # A shift of fewer scans would leave some of the likeness that it is to take away.
 LEAST_SHIFT = 15
+# Permutations give p in steps, of which .05 is one, but for rounding.
+_LEVEL = 0.05 + 1e-12
 
 
 def shift_null(x: np.ndarray, y: np.ndarray, least: int = LEAST_SHIFT) -> np.ndarray:
@@ -64,8 +66,8 @@ def false_positives(
     Returns
     -------
     pandas.DataFrame
-        Columns lag_one, test (`TESTS`), rate (part of pairs with a one-sided p below .05), low,
-        high (95 % interval after Wilson).
+        Columns lag_one, test (`TESTS`), rate (part of pairs with a one-sided p of at most
+        .05), low, high (95 % interval after Wilson).
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -73,7 +75,7 @@ def false_positives(
     for lag_one in lag_ones:
         x, y = (slow_noise(n_scans, n_pairs, lag_one, rng) for _ in range(2))
         for test, p in pair_tests(x, y, rng, n_permutations).items():
-            count = int((p < 0.05).sum())
+            count = int((p <= _LEVEL).sum())
             low, high = proportion_confint(count, n_pairs, method="wilson")
             rows.append((lag_one, test, count / n_pairs, low, high))
     return pd.DataFrame(rows, columns=["lag_one", "test", "rate", "low", "high"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from brainalign.errors import InputError
 from brainalign.fitting import load_responses
 from brainalign.lessons_brains import SIDES, fit, matched, side_by_side, small_brain
 from brainalign.statistics import fit_line
@@ -51,7 +52,14 @@ def kinds(weaker: Sequence[float]) -> list[Kind]:
     ----------
     weaker
         Factors of the signal on the right, where nothing else differs.
+
+    Raises
+    ------
+    InputError
+        For a factor that is there twice.
     """
+    if len({f"{factor:g}" for factor in weaker}) < len(weaker):
+        raise InputError(f"weaker is {list(weaker)}; every factor is expected once.")
     less = [Kind(f"right signal × {factor:g}", 0.0, float(factor)) for factor in weaker]
     return [Kind(ALIKE, 0.0, 1.0), *less, Kind(PLANTED, 1.0, 1.0)]
 

@@ -191,7 +191,7 @@ def describe_slopes(slopes: xr.Dataset, study: Study) -> MapDescription:
     values = slopes["slope"].to_numpy()
     text = (
         "Slope of the brain score per factor of ten in parameters; only voxels with "
-        f"|t| > {slopes.attrs['threshold']:.2f} are drawn."
+        f"t > {slopes.attrs['threshold']:.2f} are drawn."
     )
     return describe_maps({"slope": values}, {"slope": drawn_voxels(slopes)}, study.voxels, text)
 

@@ -45,6 +45,8 @@ KIND_COLOURS = {
     "random vectors": GREY,
 }
 SIDES = {"L": ("left", BLUE, "o", "-"), "R": ("right", RED, "s", "--")}
+# What simulated listeners follow, in its order: beside the two sides, no colour or marker twice.
+LATENTS = ((GREY, "P"), (BROWN, "v"), (SKY, "D"), (INK, "X"), (GREEN, "^"))
 STYLE = (
     sns.axes_style("ticks", {"axes.grid": True, "grid.color": "#e6e6e6"})
     | sns.plotting_context("notebook", font_scale=1.1)

@@ -197,6 +197,7 @@ def asymmetry_figure(
     sides_panel(sides, table, fits, measure)
     sides.set_title("Each hemisphere")
     rows = difference_panel(difference, table, fits, measure, families=True)
+    difference.set_ylabel(f"Left − right\n({measure_label(measure)})")
     difference.set_title(f"Left − right: r = {number(fits['L-R'].r, 2)}")
     note = f"{models_text(rows)}; bands: 95 % bootstrap over models"
     family_legend(figure, difference, table, note)

@@ -266,7 +266,7 @@ def positions_alt(profiles: pd.DataFrame, source: str, pooled: float) -> str:
         parts.append(f"{what} {', '.join(dict.fromkeys([ends[0], *within, ends[1]]))}")
     return (
         f"{opening(source)} Lines of the share of the attribution per word, in per cent, against its "
-        f"distance in words from the newest word; the readout pools the newest {pooled:g} words. "
+        f"distance in words from the newest word; the readout pools the newest {pooled:.0f} words. "
         f"Shares at the newest word, at the last pooled one and at the oldest: {'; '.join(parts)}."
     )
 

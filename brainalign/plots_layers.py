@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from brainalign import look
 from brainalign.alt_text import family_order, source_of
 from brainalign.layers import NEARLY, mean_profile, profile_rows
-from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH
+from brainalign.look import INK, STYLE, WIDTH
 from brainalign.scaling import LANGUAGE_MODEL
 from brainalign.statistics import LineFit
 from brainalign.wording import format_count, interval, number, opening, short_name, voxel_name
@@ -250,8 +250,8 @@ def knowledge_figure(table: pd.DataFrame, decoded: pd.DataFrame, model: str) -> 
     figure = Figure(figsize=(WIDTH, 4.7), layout="constrained")
     known, scores = figure.subplots(1, 2)
     one = decoded[decoded["model"] == model]
-    for place, (family, rows) in enumerate(one.groupby("latents", sort=False)):
-        colour, marker = COLOURS[place], MARKERS[place]
+    known_latents = one.groupby("latents", sort=False)
+    for (family, rows), (colour, marker) in zip(known_latents, look.LATENTS, strict=False):
         known.plot(rows["relative_depth"], rows["r"], color=colour, marker=marker, label=family)
     known.set(xlabel=DEPTH, ylabel="Prediction of the latents (r)", ylim=(0, 1))
     for side, (name, colour, marker, dashes) in look.SIDES.items():

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from brainalign import look
 from brainalign.alt_text import family_order, source_of
-from brainalign.look import COLOURS, INK, MARKERS, STYLE, WIDTH
+from brainalign.look import INK, STYLE, WIDTH
 from brainalign.scaling import LANGUAGE_MODEL, matching
 from brainalign.statistics import LineFit
 from brainalign.wording import format_count, number, opening, short_name
@@ -133,8 +133,8 @@ def checkpoint_figure(curve: pd.DataFrame, decoded: pd.DataFrame | None = None) 
     _curve_panel(panels[1], curve, ["L-R"])
     panels[1].set_ylabel("Left − right")
     if decoded is not None:
-        for place, (latents, rows) in enumerate(decoded.groupby("latents", sort=False)):
-            colour, marker = COLOURS[place], MARKERS[place]
+        known = decoded.groupby("latents", sort=False)
+        for (latents, rows), (colour, marker) in zip(known, look.LATENTS, strict=False):
             panels[2].plot(rows["step"], rows["r"], color=colour, marker=marker, label=latents)
         panels[2].set(ylabel="Prediction of\nthe latents (r)", ylim=(0, 1))
     _step_axis(panels[-1], curve["step"].to_numpy())

@@ -155,7 +155,7 @@ def nulls_figure(rates: pd.DataFrame, responses_at: float) -> Figure:
         axes.errorbar(x, part["rate"], errors, fmt=marker, label=test, **style)
     axes.set(xlabel="Correlation of neighbouring scans", ylabel="False positives")
     axes.set_ylim(0, None)
-    axes.set_title("Unrelated series called related at p < .05")
+    axes.set_title("Unrelated series called related at p ≤ .05")
     text = "dashed: the 5 % that are promised; grey: the simulated responses\nbars: 95 % intervals"
     return _finish(figure, axes, text, 2)
 
@@ -219,7 +219,8 @@ def ceilings_alt(true: np.ndarray, estimate: np.ndarray, groups: pd.DataFrame) -
     return (
         f"{opening(SIMULATED)} Left: estimated against true noise ceiling of {len(true)} voxels, "
         f"r = {number(np.corrcoef(true, estimate)[0, 1], 2)}. Right: a perfect model's score "
-        "divided by the estimated ceiling, 5th to 95th percentile of voxels, by true ceiling. "
+        f"divided by the estimated ceiling, 5th to 95th percentile of voxels, by true ceiling, the "
+        f"{int((true <= 0).sum())} silent voxels left out. "
         f"{'; '.join(cells)}."
     )
 

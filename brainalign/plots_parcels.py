@@ -209,7 +209,7 @@ def voxel_slopes_figure(slopes: xr.Dataset, study: Study) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Slopes of the voxels whose |t| exceeds the threshold.
+        Slopes of the voxels whose t exceeds the threshold: those where the score grows.
     """
     figure = Figure(figsize=(WIDTH, 3.4))
     height = figure.get_size_inches()[1]
@@ -221,7 +221,7 @@ def voxel_slopes_figure(slopes: xr.Dataset, study: Study) -> Figure:
     glass_row(figure, study.mask, values, box, colours, threshold=1e-6)
     colour_bar(figure, colours, "Slope per decade", 0.25, 0.5, FOOTER + 0.55)
     text = (
-        f"{int(shown.sum()):,} voxels with |t| > {slopes.attrs['threshold']:.2f} "
+        f"{int(shown.sum()):,} voxels with t > {slopes.attrs['threshold']:.2f} "
         f"({slopes.attrs['n']} models)"
     )
     stamp(figure, study.source, text)
@@ -230,7 +230,7 @@ def voxel_slopes_figure(slopes: xr.Dataset, study: Study) -> Figure:
 
 def drawn_voxels(slopes: xr.Dataset) -> np.ndarray:
     """Voxels that `voxel_slopes_figure` draws, shape (voxel,), bool."""
-    return (np.abs(slopes["t"]) > slopes.attrs["threshold"]).to_numpy()
+    return (slopes["t"] > slopes.attrs["threshold"]).to_numpy()
 
 
 def voxel_slopes_alt(slopes: xr.Dataset, study: Study) -> str:
@@ -240,7 +240,7 @@ def voxel_slopes_alt(slopes: xr.Dataset, study: Study) -> str:
     text = (
         f"{opening(study.source)} Transparent brain from the left, the back, the right and above: "
         f"{int(shown.sum()):,} voxels whose score grows with model size beyond "
-        f"|t| = {slopes.attrs['threshold']:.2f}, {left:,} of them left and {right:,} right"
+        f"t = {slopes.attrs['threshold']:.2f}, {left:,} of them left and {right:,} right"
     )
     if not shown.any():
         return f"{text}."

@@ -15,6 +15,13 @@ from brainalign.wording import interval, number
 
 # The paper's figure gives slopes to about this much per ln(parameters).
 SLOPE_TOLERANCE = 1e-4
+# How often 95 % intervals cover the truth, in words: from these parts on.
+_REACHED = (
+    (0.97, "more often than they need to"),
+    (0.95, "as often as they should"),
+    (0.9, "nearly as often as they should"),
+    (0.0, "less often than they should"),
+)
 
 
 def note(found: RegionScores, method: SlopeMethod, resample: Resample) -> str:
@@ -203,13 +210,25 @@ def null_numbers(rates: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def null_table(rates: pd.DataFrame) -> pd.DataFrame:
+    """`simulations.false_positives` as it is printed: one row per test, the interval as text."""
+    edges = zip(rates["low"], rates["high"], strict=True)
+    return pd.DataFrame(
+        {
+            "test": rates["test"],
+            "regions × brains": rates["cells"],
+            "false alarms": rates["rate"],
+            "95 % interval": [interval(pair, 3) for pair in edges],
+            "coverage of 0": rates["coverage"],
+        }
+    )
+
+
 def null_text(rates: pd.DataFrame) -> str:
     """What the brains with nothing to find say, in a sentence or two."""
     own = rates.set_index("test")
     default, models = (own.loc[way.name, "coverage"] for way in (WAYS[-1], WAYS[0]))
-    reached = "as often as they should" if default >= 0.95 else (
-        "nearly as often as they should" if default >= 0.9 else "less often than they should"
-    )  # fmt: skip
+    reached = next(words for least, words in _REACHED if default >= least)
     return (
         f"The default intervals cover 0 in {100 * default:.0f} % of regions and brains, {reached}; "
         f"those of a bootstrap over models in {100 * models:.0f} %, because noise that all models "

@@ -13,7 +13,7 @@ from brainalign.lateralization import measure_rows
 from brainalign.models import describe
 from brainalign.statistics import MINIMUM_POINTS
 
-LN_PARAMETERS, LAYERS, HIDDEN = "ln parameters", "layers + 1", "width"
+LN_PARAMETERS, LAYERS, HIDDEN = "ln parameters", "layers", "width"
 # The paper's regressions: name of the printed table, measure and hemisphere of a score table.
 PRINTED_OLS = {
     "wb_mean": ("whole brain", "both"),
@@ -60,7 +60,7 @@ def ols_controls(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per term (constant, ln parameters, layers + 1, width): coefficient, standard_error,
+        One row per term (constant, ln parameters, layers, which count the embedding, width): coefficient, standard_error,
         t, p, ci_low, ci_high; and, the same in every row, r_squared, f, p_f, log_likelihood, n.
 
     Raises

@@ -1,6 +1,6 @@
 """From features of words to regressors of scans: one linear operator per run.
 
-A regressor is linear in the features, so the hemodynamic response of every word is computed once
+A regressor is linear in the features, so the haemodynamic response of every word is computed once
 per run, as a matrix of scans by words, and applied to all features in one product. A word reaches
 the few scans after it only, so that the matrix is sparse; it is kept for the layers to come.
 """
@@ -359,7 +359,7 @@ def _fine_grid(n_scans: int, tr: float) -> np.ndarray:
 
 
 def _glover(tr: float, undershoot: float) -> np.ndarray:
-    """Glover's hemodynamic response at `OVERSAMPLING` samples per scan, summing to 1."""
+    """Glover's haemodynamic response at `OVERSAMPLING` samples per scan, summing to 1."""
     from scipy.stats import gamma
 
     step = tr / OVERSAMPLING

@@ -20,11 +20,19 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def interval(edges: tuple[float, float], digits: int = 4) -> str:
-    """Interval as text: "0.0239 to 0.0302"; a dash where there is none."""
+    """Interval as text: "0.0239 to 0.0302"; a dash where there is none.
+
+    On which side of zero an edge lies stays visible, with up to three more digits.
+    """
     low, high = edges
     if not np.isfinite(low + high):
         return "–"
-    return f"{number(low, digits)} to {number(high, digits)}"
+    return f"{_edge(low, digits)} to {_edge(high, digits)}"
+
+
+def _edge(value: float, digits: int) -> str:
+    texts = [number(value, more) for more in range(digits, digits + 4)]
+    return next((text for text in texts if float(text.replace("−", "-"))), texts[0])
 
 
 def voxel_name(voxels: str) -> str:
