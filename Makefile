@@ -5,7 +5,7 @@
 #   make browser  install what drives chromium in the tests of the website (needs npm)
 #   make check    open every page of the built website in chromium
 #   make lint     check format and style
-#   make bench    compare with other libraries, some 40 minutes; QUICK=1 makes it two
+#   make bench    compare with other libraries, some 40 minutes; QUICK=1 makes it one
 #   make serve    show the website at http://localhost:8000
 #   make clean    remove the website and executed pages; make distclean: .venv and all results too
 

@@ -1,7 +1,7 @@
 /* Choices of an explorer: shows one variant of a page's figure, caption, table and command.
 
    All variants are on the page. Before them go a place for the choices and, as JSON, what can be
-   chosen; see brainalign/companion/explorer_section.py. No library, no request to the network. */
+   chosen; see brainalign/companion/site/explorer_section.py. No library, no request to the network. */
 
 (function () {
   "use strict";
