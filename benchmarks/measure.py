@@ -189,7 +189,7 @@ def _peak_memory() -> int:
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def sgemm_speed(size: int = 2048, repeats: int = 3) -> float:
+def sgemm_speed(size: int = 1024, repeats: int = 6) -> float:
     """FLOP/s of a product of two square matrices of single precision, the best of some."""
     import torch
 

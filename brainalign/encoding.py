@@ -7,6 +7,7 @@ continues with the first layer that is not on disk.
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from brainalign import activations
 from brainalign.activations import ActivationSettings, effective_settings, extract
@@ -159,13 +160,31 @@ def encode_files(
         paths[missing[0]].parent.mkdir(parents=True, exist_ok=True)
         _extract_all(study, missing, settings.activations, device, jobs)
     fit = layer_fitter(study, settings, device)
-    for name in progress(missing, desc="encoding"):
-        with FileLock(paths[name].with_suffix(".lock")):
+    locks = {name: FileLock(paths[name].with_suffix(".lock")) for name in missing}
+    for _ in progress(missing, desc="encoding"):
+        name = _acquire_one(locks)
+        try:
             if not paths[name].is_file():
                 _encode_model(study, name, settings, keys[name], paths[name], fit, device)
+        finally:
+            locks.pop(name).release()
     for name, key in keys.items():
         _record_use(study, name, settings, key)
     return [paths[name] for name in names]
+
+
+def _acquire_one(locks: dict[str, FileLock]) -> str:
+    """Name of a lock that is held from now on: of the first one that is free, if any is.
+
+    Pages that are executed side by side ask for the same models; each fits others meanwhile.
+    """
+    for name, lock in locks.items():
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            return name
+    name = next(iter(locks))
+    locks[name].acquire()
+    return name
 
 
 def check_subject(study: Study, subject: str) -> None:

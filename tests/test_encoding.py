@@ -3,12 +3,13 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from time import sleep
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
 import tiny_models
 import xarray as xr
+from filelock import FileLock
 from pydantic import TypeAdapter
 from tiny_study import tiny_study
 
@@ -17,6 +18,7 @@ from brainalign.activations import ActivationSettings, extract
 from brainalign.encoding import (
     EncodingSettings,
     encode,
+    score_file,
     score_key,
 )
 from brainalign.errors import InputError
@@ -220,6 +222,21 @@ def test_interrupted_run_continues(study, model, own_cache, monkeypatch):
     assert len(made) == 2 + 1 + N_LAYERS - 2
     xr.testing.assert_allclose(scores, whole)
     assert not list(folder.glob("*.layers"))
+
+
+def test_a_model_that_another_process_fits_comes_last(study):
+    names = ["random-vectors-4", "random-embeddings-4"]
+    settings = EncodingSettings()
+    first, second = (score_file(score_key(study.fingerprint, name, settings)) for name in names)
+    first.parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(first.with_suffix(".lock")):
+            found = pool.submit(encode, study, names, settings, jobs=1)
+            deadline = monotonic() + 60
+            while not second.is_file() and not found.done() and monotonic() < deadline:
+                sleep(0.01)
+            assert second.is_file() and not first.is_file()
+        assert [one["model"].item() for one in found.result()] == names
 
 
 def test_two_at_once_compute_once(study, monkeypatch):
