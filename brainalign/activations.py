@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from filelock import FileLock
 
 from brainalign.alignment import is_empty, tokenise, word_pooling
 from brainalign.baselines import word_features
@@ -158,18 +159,24 @@ def extract(
         For an unknown model, one that cannot be loaded or does not fit the memory, words that are
         not in the text or not in the tokenizer's tokens, and a context that does not fit the model.
     """
-    from filelock import FileLock
-
     settings = settings or ActivationSettings()
-    key = activation_key(study, check_name(name), settings)
-    folder = Path(folder) if folder is not None else cache_folder() / "activations"
-    paths = [folder / key / f"run-{number + 1}.zarr" for number in range(len(study.runs))]
+    paths = run_paths(study, name, settings, folder)
     if not all(path.exists() for path in paths):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
-            _extract_missing(study, name, settings, device, key, paths)
+        home = paths[0].parent
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):
+            _extract_missing(study, name, settings, device, home.name, paths)
     note_use("models.jsonl", {"model": name})
     return [_open(path) for path in paths]
+
+
+def run_paths(
+    study: Study, name: str, settings: ActivationSettings, folder: Path | str | None = None
+) -> list[Path]:
+    """Where `extract` keeps each run, whether it is there or not; its parameters and errors."""
+    key = activation_key(study, check_name(name), settings)
+    below = Path(folder) if folder is not None else cache_folder() / "activations"
+    return [below / key / f"run-{number + 1}.zarr" for number in range(len(study.runs))]
 
 
 def _extract_missing(

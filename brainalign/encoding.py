@@ -18,7 +18,7 @@ import xarray as xr
 from filelock import FileLock, Timeout
 
 from brainalign import activations
-from brainalign.activations import ActivationSettings, effective_settings, extract
+from brainalign.activations import ActivationSettings, effective_settings, extract, run_paths
 from brainalign.errors import InputError
 from brainalign.files import atomic_path, cache_folder, digest, output_folder, source_digest
 from brainalign.fitting import EncodingSettings, LayerFit, layer_fitter
@@ -210,6 +210,8 @@ def _extract_all(
     infos = sorted((describe(name) for name in names), key=lambda info: -info.n_parameters)
     # Baselines have no parameters; they are drawn faster than a process starts.
     models = [info.name for info in infos if info.n_parameters]
+    # Those that are there already are not worth the start of a process.
+    models = [name for name in models if not _extracted(words, name, settings)]
     large = any(info.n_parameters > PARALLEL_PARAMETERS for info in infos)
     jobs = 1 if large or device != "cpu" else jobs or cpu_count()
     items = [(words, name, settings, device) for name in models]
@@ -217,6 +219,10 @@ def _extract_all(
     for info in infos:
         if not info.n_parameters:
             extract(study, info.name, settings)
+
+
+def _extracted(study: Study, name: str, settings: ActivationSettings) -> bool:
+    return all(path.exists() for path in run_paths(study, name, settings))
 
 
 def _no_responses(subject: str) -> np.ndarray:

@@ -224,6 +224,19 @@ def test_interrupted_run_continues(study, model, own_cache, monkeypatch):
     assert not list(folder.glob("*.layers"))
 
 
+def test_no_process_is_started_for_activations_that_are_there(study, model, monkeypatch):
+    started = []
+
+    def start(function, items, *arguments, **options):
+        started.append([name for _, name, *_ in items])
+        return list(map(function, items))
+
+    monkeypatch.setattr(encoding, "map_processes", start)
+    encode(study, [model])
+    encode(study, [model], EncodingSettings(hrf="impulse"))
+    assert started == [[model], []]
+
+
 def test_a_model_that_another_process_fits_comes_last(study):
     names = ["random-vectors-4", "random-embeddings-4"]
     settings = EncodingSettings()
