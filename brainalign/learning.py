@@ -86,7 +86,7 @@ def untrained_names(study: str, models: Sequence[str] | None, seeds: int) -> lis
 def training_table(
     study: str,
     families: Sequence[str] = tuple(FAMILIES),
-    untrained_seeds: int = 3,
+    untrained_seeds: int = 2,
     layer_rule: "LayerRule" = "nested",
     rule: HemisphereRule = "anatomical",
     **options,
