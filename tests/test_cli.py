@@ -173,6 +173,7 @@ def test_an_interrupted_run_says_one_sentence(project):
     started = project / "started"
     while not started.exists() and running.poll() is None:
         time.sleep(0.1)
+    time.sleep(1)  # by now the command waits for the cell, also where many tests run
     os.killpg(running.pid, signal.SIGINT)
     err = running.communicate(timeout=60)[1]
     started.unlink()
