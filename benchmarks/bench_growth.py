@@ -78,7 +78,7 @@ def rows(quick: bool = False, base: Fit | None = None) -> Iterator[dict[str, Any
         for what, fit in changed(base, QUICK_FACTORS if quick else FACTORS):
             simulated.write(folder, fit.size)
             if fit not in timings:
-                timings[fit], _ = in_fresh_process(_fit, folder, fit, repeats=2 if quick else 1)
+                timings[fit], _ = in_fresh_process(_fit, folder, fit)
             size = getattr(fit, what)
             who = f"brainalign, {size:,} {what}"
             yield row("growth", f"more {what}", who, timings[fit], grows=what, size=size)

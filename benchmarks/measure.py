@@ -34,6 +34,8 @@ PACKAGES = ("numpy", "torch", "himalaya", "scikit-learn", "nilearn", "transforme
 IMPORTED = (
     *("torch", "transformers", "xarray", "scipy.signal", "sklearn.model_selection"),
     *("himalaya.kernel_ridge", "himalaya.ridge", "brainalign.encoding", "brainalign.ridge"),
+    *("transformers.models.gpt2.modeling_gpt2", "transformers.models.qwen2.modeling_qwen2"),
+    *("nilearn.datasets", "scipy.stats", "zarr"),
 )
 #: Keys of a row and what they are called in print.
 COLUMNS = {

@@ -114,12 +114,15 @@ def encode(
     InputError
         For unknown models, subjects and settings, and for data that cannot be fitted.
     """
-    return list(map(load_scores, encode_files(study, models, settings, folder, device, jobs)))
+    files = encode_files(study, models, settings, folder, device, jobs)
+    # Read once, not from every file: names of voxels take longer to read than their scores.
+    voxels = voxel_coordinates(study.voxels)
+    return [load_scores(path, leave_out=voxels).assign_coords(voxels) for path in files]
 
 
-def load_scores(path: Path) -> xr.Dataset:
-    """Scores of one model from the file that `encode_files` names."""
-    return xr.load_dataset(path, engine="h5netcdf")
+def load_scores(path: Path, leave_out: Iterable[str] = ()) -> xr.Dataset:
+    """Scores of one model from the file that `encode_files` names, without some of its arrays."""
+    return xr.load_dataset(path, engine="h5netcdf", drop_variables=list(leave_out))
 
 
 def encode_files(
