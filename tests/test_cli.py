@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,12 +169,17 @@ def test_an_interrupted_run_says_one_sentence(project):
     path = tiny_book.write_notebook(project, "slow", cells)
     command = [sys.executable, "-m", "brainalign.cli", "run", "slow", "-o", "no"]
     running = subprocess.Popen(
-        command, cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=project,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where tests run in the background, a shell has them ignore the signal.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     started = project / "started"
     while not started.exists() and running.poll() is None:
         time.sleep(0.1)
-    time.sleep(1)  # by now the command waits for the cell, also where many tests run
     os.killpg(running.pid, signal.SIGINT)
     err = running.communicate(timeout=60)[1]
     started.unlink()
