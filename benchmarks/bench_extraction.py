@@ -16,7 +16,6 @@ GPT-2 has random weights and reads the testbed; MiniLM reads Alice, where its fi
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +25,7 @@ from measure import Timing, in_fresh_process, print_rows, row
 
 from brainalign.activations import ActivationSettings, _read_run, assign_windows, extract
 from brainalign.alignment import tokenise
+from brainalign.encoding import without_responses
 from brainalign.models import MINILM, ZOO, available, describe, model_folder
 from brainalign.states import Precision, Reader, probe
 from brainalign.studies import load_study
@@ -37,33 +37,28 @@ SEED = 0
 EVERY_VOXEL = 8
 
 
-@cache
 def first_runs(study: str, n_runs: int) -> Study:
-    """A study without its later runs."""
+    """A study's words without its later runs."""
     loaded = load_study(study)
-    return replace(loaded, runs=loaded.runs[:n_runs])
+    return without_responses(replace(loaded, runs=loaded.runs[:n_runs]))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model that reads the first runs of a study."""
+    """A model that reads the first runs of a study, from `first_runs`."""
 
     title: str
-    study: str
-    n_runs: int
+    study: Study
     model: str
     window: int | None
     n_sampled: int
-
-    def load(self) -> Study:
-        return first_runs(self.study, self.n_runs)
 
     def settings(self, precision: Precision = "float32") -> ActivationSettings:
         return ActivationSettings(window=self.window, precision=precision)
 
     def sample(self) -> np.ndarray:
         """Some words of the first run."""
-        n_words = len(self.load().runs[0].words)
+        n_words = len(self.study.runs[0].words)
         chosen = np.random.default_rng(SEED).choice(n_words, self.n_sampled, replace=False)
         return np.sort(chosen)
 
@@ -88,12 +83,11 @@ def prepare_ours(case: Case, precision: Precision) -> Callable[[], None]:
     """All words of the study through the model and to disk."""
     from brainalign.loading import load_language_model
 
-    study = case.load()
     load_language_model(case.model)
 
     def read() -> None:
         with TemporaryDirectory() as folder:
-            extract(study, case.model, case.settings(precision), folder)
+            extract(case.study, case.model, case.settings(precision), folder)
 
     return read
 
@@ -103,7 +97,7 @@ def prepare_vectors(case: Case, precision: Precision) -> Callable[[], np.ndarray
     from brainalign.loading import load_language_model
 
     language_model = load_language_model(case.model)
-    reader, run = probe(language_model), case.load().runs[0]
+    reader, run = probe(language_model), case.study.runs[0]
     return lambda: _read_run(run, language_model, reader, case.settings(precision))[0]
 
 
@@ -143,7 +137,7 @@ def reading(case: Case) -> Iterator[tuple[Reader, np.ndarray, np.ndarray, np.nda
 
     language_model = load_language_model(case.model)
     reader = probe(language_model)
-    for run in case.load().runs:
+    for run in case.study.runs:
         ids, tokens, *_ = tokenise(run.words["word"].tolist(), run.text, language_model.tokenizer)
         windows, ranges, _ = assign_windows(tokens, len(ids), reader, case.settings())
         yield reader, ids, windows, ranges
@@ -169,7 +163,7 @@ def largest_difference(vectors: np.ndarray, others: np.ndarray) -> float:
 
 def compare(case: Case, halved: bool = True) -> Iterator[dict[str, Any]]:
     """Rows of one model: ours in float32, the loop and, where asked for, ours in bfloat16."""
-    n_words = sum(len(run.words) for run in case.load().runs)
+    n_words = sum(len(run.words) for run in case.study.runs)
     title = f"{case.title}, {n_words:,} words"
     loop, expected = in_fresh_process(prepare_loop, case)
     share = f"{case.n_sampled} of {n_words:,} words"
@@ -238,9 +232,11 @@ def rows(quick: bool = False) -> Iterator[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         gpt2 = save_gpt2(Path(folder), n_layers)
         title = f"GPT-2 ({n_layers} layers, random weights), testbed"
-        yield from compare(Case(title, "testbed", n_runs, gpt2, None, n_sampled), not quick)
+        yield from compare(
+            Case(title, first_runs("testbed", n_runs), gpt2, None, n_sampled), not quick
+        )
         if available(MINILM) and not missing_files("alice") and not quick:
-            yield from compare(Case("MiniLM, Alice", "alice", 1, MINILM, 64, 200))
+            yield from compare(Case("MiniLM, Alice", first_runs("alice", 1), MINILM, 64, 200))
         if not quick:
             yield score_row(TOKENIZER.name, TOKENIZER.name)
             yield score_row(title, gpt2, every=4)

@@ -207,9 +207,7 @@ def _extract_all(
     jobs: int | None,
 ) -> None:
     """Make sure that the models' activations are on disk."""
-    # Words and text only: loaders of responses need not survive the way to another process.
-    runs = tuple(replace(run, load=_no_responses) for run in study.runs)
-    words = replace(study, runs=runs, mask=None, truth=None)
+    words = without_responses(study)
     infos = sorted((describe(name) for name in names), key=lambda info: -info.n_parameters)
     # Baselines have no parameters; they are drawn faster than a process starts.
     models = [info.name for info in infos if info.n_parameters]
@@ -226,6 +224,12 @@ def _extract_all(
 
 def _extracted(study: Study, name: str, settings: ActivationSettings) -> bool:
     return all(path.exists() for path in run_paths(study, name, settings))
+
+
+def without_responses(study: Study) -> Study:
+    """Words and text of a study only: loaders of responses need not survive pickling."""
+    runs = tuple(replace(run, load=_no_responses) for run in study.runs)
+    return replace(study, runs=runs, mask=None, truth=None)
 
 
 def _no_responses(subject: str) -> np.ndarray:
