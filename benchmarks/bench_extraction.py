@@ -232,14 +232,14 @@ def rows(quick: bool = False) -> Iterator[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         gpt2 = save_gpt2(Path(folder), n_layers)
         title = f"GPT-2 ({n_layers} layers, random weights), testbed"
-        yield from compare(
-            Case(title, first_runs("testbed", n_runs), gpt2, None, n_sampled), not quick
-        )
-        if available(MINILM) and not missing_files("alice") and not quick:
+        case = Case(title, first_runs("testbed", n_runs), gpt2, None, n_sampled)
+        yield from compare(case, halved=not quick)
+        if quick:
+            return
+        if available(MINILM) and not missing_files("alice"):
             yield from compare(Case("MiniLM, Alice", first_runs("alice", 1), MINILM, 64, 200))
-        if not quick:
-            yield score_row(TOKENIZER.name, TOKENIZER.name)
-            yield score_row(title, gpt2, every=4)
+        yield score_row(TOKENIZER.name, TOKENIZER.name)
+        yield score_row(title, gpt2, every=4)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """All benchmarks in one run: one table, and a file that the book's page about speed shows.
 
 python benchmarks/run.py            some forty minutes on two idle cores
-python benchmarks/run.py --quick    a minute or two, small sizes
+python benchmarks/run.py --quick    about a minute, small sizes
 """
 
 import argparse

@@ -121,8 +121,8 @@ def test_word_vectors_have_a_file_and_random_ones_none():
     assert [one.models for one in found] == [("word-vectors-16",)]
 
 
-def test_a_local_folder_is_shown_by_its_last_part():
-    assert shown_study("/home/somebody/my-study") == "my-study"
+def test_a_local_folder_is_shown_by_its_last_part(tmp_path):
+    assert shown_study(str(tmp_path / "my-study")) == "my-study"
     assert shown_study("alice") == "alice"
 
 

@@ -206,8 +206,8 @@ def executions(*studies):
     return [SimpleNamespace(parameters={"study": study} if study else {}) for study in studies]
 
 
-def test_parts_have_short_names_of_their_own():
-    given = executions("testbed", "/home/me/my study/", "testbed", None, "testbed")
+def test_parts_have_short_names_of_their_own(tmp_path):
+    given = executions("testbed", f"{tmp_path}/my study/", "testbed", None, "testbed")
     assert takeaway.slugs(given) == ["testbed", "my-study", "testbed-2", "page", "testbed-3"]
 
 
